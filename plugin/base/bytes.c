@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t common = a.length < b.length ? a.length : b.length;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+
+    if (order)
+        return order;
+    return (a.length > b.length) - (a.length < b.length);
+}
+
+bool bytes_start_with(struct bytes whole, struct bytes prefix)
+{
+    return whole.length >= prefix.length &&
+           (prefix.length == 0 || memcmp(whole.data, prefix.data, prefix.length) == 0);
+}
+
+uint8_t *bytes_copy(struct bytes source)
+{
+    uint8_t *copy = malloc(source.length + 1);
+
+    if (!copy)
+        return NULL;
+    if (source.length)
+        memcpy(copy, source.data, source.length);
+    copy[source.length] = '\0';
+    return copy;
+}
+
+/* Length of the well-formed UTF-8 sequence at the start of BYTES, 0 when there is none. Overlong
+ * forms, surrogates and values past U+10FFFF are not well formed (Unicode 15, table 3-7). */
+static size_t utf8_sequence(struct bytes bytes)
+{
+    const uint8_t *at = bytes.data;
+    size_t length;
+
+    if (at[0] < 0x80)
+        return 1;
+    if (at[0] >= 0xc2 && at[0] <= 0xdf)
+        length = 2;
+    else if (at[0] >= 0xe0 && at[0] <= 0xef)
+        length = 3;
+    else if (at[0] >= 0xf0 && at[0] <= 0xf4)
+        length = 4;
+    else
+        return 0;
+    if (bytes.length < length)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
+        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+const char *bytes_quote(struct bytes bytes, char *buffer, size_t size)
+{
+    static const char cut[] = "…\"";
+    size_t used = 0;
+    size_t at = 0;
+
+    buffer[used++] = '"';
+    while (at < bytes.length) {
+        size_t sequence = utf8_sequence(bytes_from(bytes.data + at, bytes.length - at));
+        uint8_t byte = bytes.data[at];
+        bool plain = sequence > 1 ||
+                     (sequence == 1 && byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\\');
+        size_t need = plain ? sequence : 4;
+
+        if (used + need + sizeof(cut) > size) {
+            memcpy(buffer + used, cut, sizeof(cut));
+            return buffer;
+        }
+        if (plain) {
+            memcpy(buffer + used, bytes.data + at, sequence);
+            at += sequence;
+        } else {
+            snprintf(buffer + used, 5, "\\x%02x", byte);
+            at++;
+        }
+        used += need;
+    }
+    buffer[used++] = '"';
+    buffer[used] = '\0';
+    return buffer;
+}
