@@ -47,7 +47,7 @@ int refuse(struct reason *why, enum condition condition, const char *format, ...
     return (int)condition;
 }
 
-int fail(struct reason *why, int error, const char *format, ...)
+int failure(struct reason *why, int error, const char *format, ...)
 {
     if (error <= 0)
         error = EIO;

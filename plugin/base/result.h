@@ -18,8 +18,8 @@
  * containerd's clients look for (": not found") are added by plugin/rpc/status.c, not here.
  */
 
-#include <stdbool.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum condition {
@@ -47,7 +47,7 @@ int refuse(struct reason *why, enum condition condition, const char *format, ...
 
 /* Writes "<what was tried>: <text of the errno>" and returns -ERROR. ERROR is a positive errno; 0
  * counts as EIO, so that a forgotten errno never becomes success. WHY may be NULL. */
-int fail(struct reason *why, int error, const char *format, ...)
+int failure(struct reason *why, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Puts "<context>: " before the sentence that WHY already holds, and returns RESULT unchanged. */

@@ -7,8 +7,8 @@
  * only: the hasher, the tar reader and any number of writers hold references, and the last one to
  * let go returns it to its pool. No stage copies file data.
  *
- * A pool has a fixed number of chunks, which bounds the memory of one Apply: a fast inflater waits in
- * chunk_take() until a slow writer lets go. So a stage may wait for others only while it holds
+ * A pool has a fixed number of chunks, which bounds the memory of one Apply: a fast inflater waits
+ * in chunk_take() until a slow writer lets go. So a stage may wait for others only while it holds
  * nothing that they wait for (see the essay in stream.c).
  */
 

@@ -23,7 +23,7 @@ enum entry_type {
 };
 
 struct entry_xattr {
-    const char *name;    /* with its namespace: "security.capability"; NUL-terminated */
+    const char *name; /* with its namespace: "security.capability"; NUL-terminated */
     const uint8_t *value;
     size_t length;
 };

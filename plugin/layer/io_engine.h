@@ -8,8 +8,8 @@
  * calls; tests put lying ones in their place.
  *
  * An engine handle belongs to one thread. Files are made one after another from the caller's view:
- * begin, any number of writes, end. An engine may run them later and together; errors then come from
- * a later call, and name the file they belong to.
+ * begin, any number of writes, end. An engine may run them later and together; errors then come
+ * from a later call, and name the file they belong to.
  */
 
 #include "base/result.h"

@@ -27,12 +27,12 @@ enum whiteout_style {
 };
 
 struct layer_request {
-    int blob;                  /* the layer as it lies in the content store; borrowed */
-    const uint8_t *verify;     /* expected SHA-256 of the blob's own bytes, or NULL not to check */
-    int target;                /* directory to write into (O_RDONLY or O_PATH); borrowed */
+    int blob;              /* the layer as it lies in the content store; borrowed */
+    const uint8_t *verify; /* expected SHA-256 of the blob's own bytes, or NULL not to check */
+    int target;            /* directory to write into (O_RDONLY or O_PATH); borrowed */
     enum whiteout_style whiteouts;
-    const char *const *lowers; /* for WHITEOUT_OVERLAY: the mount's lower folders, nearest first, NULL
-                                  at the end; a missing parent takes its metadata from there */
+    const char *const *lowers; /* for WHITEOUT_OVERLAY: the mount's lower folders, nearest first,
+                                  NULL at the end; a missing parent takes its metadata from there */
     const struct io_engine *engine;
     unsigned writers;          /* threads that write files; 0 for a number fit for this machine */
     uint64_t size_limit;       /* uncompressed bytes allowed, 0 for no limit */
@@ -41,11 +41,11 @@ struct layer_request {
 };
 
 struct layer_result {
-    struct stream_sum sum;  /* digest (the diff id) and size of the uncompressed stream */
-    uint64_t entries;       /* members of the archive that were applied */
-    uint64_t inodes;        /* inodes made and not removed again */
-    uint64_t file_bytes;    /* bytes of file data written, holes not counted */
-    bool removed;           /* something that was there before was removed or replaced */
+    struct stream_sum sum; /* digest (the diff id) and size of the uncompressed stream */
+    uint64_t entries;      /* members of the archive that were applied */
+    uint64_t inodes;       /* inodes made and not removed again */
+    uint64_t file_bytes;   /* bytes of file data written, holes not counted */
+    bool removed;          /* something that was there before was removed or replaced */
 };
 
 /* Runs on the calling thread and on threads of its own, which are gone when it returns. On any

@@ -27,8 +27,9 @@ struct stream_options {
 };
 
 struct stream_sum {
-    uint8_t digest[DIGEST_SIZE]; /* SHA-256 of the uncompressed bytes, to the very end of the blob */
-    uint64_t size;               /* how many they are */
+    uint8_t
+        digest[DIGEST_SIZE]; /* SHA-256 of the uncompressed bytes, to the very end of the blob */
+    uint64_t size;           /* how many they are */
 };
 
 /* Starts reading BLOB from its start (pread; the descriptor stays the caller's and must outlive

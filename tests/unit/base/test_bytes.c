@@ -59,8 +59,10 @@ static void quoting_cuts_what_is_too_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compares_by_unsigned_byte),     cmocka_unit_test(finds_a_prefix),
-        cmocka_unit_test(copies_end_in_nul),             cmocka_unit_test(quotes_what_would_harm_a_line),
+        cmocka_unit_test(compares_by_unsigned_byte),
+        cmocka_unit_test(finds_a_prefix),
+        cmocka_unit_test(copies_end_in_nul),
+        cmocka_unit_test(quotes_what_would_harm_a_line),
         cmocka_unit_test(quoting_cuts_what_is_too_long),
     };
 

@@ -20,9 +20,9 @@ static void a_failure_is_negative_and_names_the_operation(void **state)
     struct reason why = {0};
 
     (void)state;
-    assert_int_equal(fail(&why, ENOENT, "open %s", "/x"), -ENOENT);
+    assert_int_equal(failure(&why, ENOENT, "open %s", "/x"), -ENOENT);
     assert_string_equal(why.text, "open /x: No such file or directory");
-    assert_int_equal(fail(&why, 0, "forgotten"), -EIO);
+    assert_int_equal(failure(&why, 0, "forgotten"), -EIO);
 }
 
 static void context_goes_before_the_sentence(void **state)
