@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BACKENDS_BACKEND_H
+#define COWSNAP_BACKENDS_BACKEND_H
+
+/*
+ * The whole contract between the rules of snapshots and the storage below them.
+ *
+ * A backend keeps volumes: file trees named by a number, each empty or a copy-on-write clone of
+ * another. It knows nothing of keys, labels, kinds or containerd. What it can do is read from its
+ * pointers: a function that may be absent says so, all others are required (backend_check()).
+ *
+ * Threads: every function may be called from several threads at once, for different volumes; the
+ * caller never runs two calls on one volume together, save that a parent is cloned, read and
+ * measured by many. Calls may block on the disk. None is called with a store transaction open.
+ *
+ * Numbers are never used twice while their volume may still be there; 0 is no volume.
+ */
+
+#include "base/result.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct backend; /* an open pool; each backend has its own */
+
+/* Where volumes live. Borrowed strings; NULL or 0 where not set. */
+struct backend_options {
+    int root;              /* open fd of the daemon's root folder */
+    const char *root_path; /* its absolute path, for mounts and messages */
+    const char *pool_path; /* a folder on a file system made by the operator; NULL: embedded pool */
+    uint64_t pool_size;    /* bytes of the embedded pool's sparse file when it is first made */
+};
+
+/* How a volume can be reached from outside; plugin/snapshot/mounts.c makes mounts of it. */
+enum volume_kind {
+    VOLUME_DIRECTORY, /* a folder of a mounted file system */
+    VOLUME_DEVICE,    /* a block device with a file system of type FSTYPE on it */
+};
+
+struct volume {
+    enum volume_kind kind;
+    char path[4096];    /* of the folder or the device; absolute */
+    char fstype[16];    /* of the file system that holds or is the volume */
+    char device[4096];  /* VOLUME_DIRECTORY: what is mounted, when one device; "" else */
+    uint64_t subvolume; /* VOLUME_DIRECTORY on btrfs: the subvolume's id; 0 else */
+};
+
+/* What a volume holds that its parent does not. */
+struct volume_usage {
+    uint64_t bytes;
+    uint64_t inodes;
+    bool exact; /* false: a bound was reached and this is the last known figure */
+};
+
+struct pool_status {
+    char description[512];                 /* one line for people: which pool, on what */
+    char path[4096];                       /* of the pool's folder or device */
+    uint64_t size, used, available;        /* bytes, as the file system below reports them */
+    uint64_t metadata_size, metadata_used; /* bytes; 0 where there is no such thing */
+    bool embedded;                         /* made by the daemon in a file under its root */
+    bool writable;
+};
+
+/* Called for each volume present; a result other than 0 ends the walk and is returned. */
+typedef int backend_visit(void *context, uint64_t id, struct reason *why);
+
+struct backend_ops {
+    const char *name; /* as --backend takes it */
+
+    /* Opens the pool, makes and mounts the embedded one where that is due. On failure nothing is
+     * left behind. CONDITION_INVALID when the options cannot work; CONDITION_UNAVAILABLE when the
+     * machine lacks something, with what to do. */
+    int (*open)(struct backend **backend, const struct backend_options *options,
+                struct reason *why);
+    /* Frees; mounts stay, since containers may run on them. */
+    void (*close)(struct backend *backend);
+
+    /* An empty, writable volume whose root is owned by 0:0 with mode 0755 exactly, no entries.
+     * A left-over of the same number from an unfinished try is replaced. CONDITION_EXHAUSTED: the
+     * pool is full; the sentence says which pool, how full, and what to do. On any result but 0 no
+     * volume of that number is left, or remove() will find and end it. */
+    int (*create)(struct backend *backend, uint64_t id, struct reason *why);
+
+    /* A writable copy-on-write clone of PARENT, which is complete and no longer written to.
+     * Otherwise as create(). */
+    int (*clone)(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why);
+
+    /* Ends a volume and all inside it, also volumes that a container nested in it. One that is not
+     * there is a success. May take long; CONDITION_UNAVAILABLE: busy, call again later. */
+    int (*remove)(struct backend *backend, uint64_t id, struct reason *why);
+
+    /* The volume, for mounts. CONDITION_NOT_FOUND when it is gone. */
+    int (*locate)(struct backend *backend, uint64_t id, struct volume *volume, struct reason *why);
+
+    /* A directory fd of the volume's root for writing a layer into it, without any mount that
+     * outlives the fd. CONDITION_NOT_FOUND when it is gone. The caller closes *DIRECTORY. */
+    int (*open_root)(struct backend *backend, uint64_t id, int *directory, struct reason *why);
+
+    /* All that was written to the volume until now survives a loss of power. */
+    int (*sync)(struct backend *backend, uint64_t id, struct reason *why);
+
+    /* May be absent. Makes a committed volume read-only for everyone, for good; a volume that is
+     * sealed already is a success. Slow: background only. */
+    int (*seal)(struct backend *backend, uint64_t id, struct reason *why);
+
+    /* What the volume holds beyond PARENT (0: everything but its root), without a walk of the tree.
+     * Answers within a millisecond or two: past an internal bound the last known figure comes back
+     * with exact = false; call with ANY_LENGTH from the background to have it counted to the end.
+     */
+    int (*usage)(struct backend *backend, uint64_t id, uint64_t parent, bool any_length,
+                 struct volume_usage *usage, struct reason *why);
+
+    /* Calls VISIT for every volume present, in any order. */
+    int (*each)(struct backend *backend, backend_visit *visit, void *context, struct reason *why);
+
+    /* May be absent. Waits until the space of removed volumes is given back. */
+    int (*settle)(struct backend *backend, struct reason *why);
+
+    int (*status)(struct backend *backend, struct pool_status *status, struct reason *why);
+};
+
+extern const struct backend_ops backend_btrfs;
+
+/* Whether every required function is there; CONDITION_INVALID names the one that is not. */
+int backend_check(const struct backend_ops *ops, struct reason *why);
+
+/* The backend called NAME; CONDITION_INVALID lists those there are. */
+int backend_find(const char *name, const struct backend_ops **ops, struct reason *why);
+
+#endif
