@@ -44,6 +44,11 @@ struct snapshot_info {
     int64_t created, updated;   /* nanoseconds since the epoch */
     const struct label *labels; /* sorted by key */
     size_t label_count;
+    /* what containerd does not ask for */
+    uint64_t id, parent_id;
+    bool usage_known; /* the two below were counted */
+    uint64_t usage_bytes, usage_inodes;
+    bool sealed;
 };
 
 /* Called with a snapshot that is valid during the call. */
