@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What a Debian or Ubuntu machine needs. Source this file and call install_build_packages,
+# install_test_packages or install_demo_packages: as root on a machine with apt they install what is
+# missing and nothing else; elsewhere they name what to install and fail.
+
+COWSNAP_BUILD_PACKAGES=(
+    gcc g++ cmake ninja-build pkg-config libc6-dev
+    libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+    liblmdb-dev libisal-dev libzstd-dev libssl-dev liburing-dev
+    libbtrfsutil-dev libsmartcols-dev libtomlplusplus-dev
+    libcmocka-dev btrfs-progs e2fsprogs util-linux mount
+)
+# Besides the above: real images, a real containerd with runc, and what looks at the result.
+COWSNAP_DEMO_PACKAGES=(
+    containerd runc debootstrap python3-minimal libpython3-stdlib zstd gzip tar procps attr acl
+    ca-certificates dpkg-dev
+)
+COWSNAP_TEST_PACKAGES=(
+    "${COWSNAP_DEMO_PACKAGES[@]}"
+    golang-go golang-github-containerd-containerd-dev
+    golang-github-containerd-continuity-dev golang-github-containerd-btrfs-dev
+    golang-google-grpc-dev shellcheck jq libcap2-bin
+)
+
+# install_missing PACKAGES…: prints those that are not installed. A package that only provides another's
+# name, or one that the distribution merged away, is judged by apt later.
+install_missing() {
+    local package
+    for package; do
+        dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || echo "$package"
+    done
+}
+
+install_packages() {
+    local why=$1 missing=() log
+    shift
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        printf 'There is no apt on this machine. %s needs the equivalents of these Debian packages:\n  %s\n' "$why" "$*" >&2
+        # Somebody may have installed them all by other means: the build says what it misses.
+        return 1
+    fi
+    mapfile -t missing < <(install_missing "$@")
+    # Docker's own repository ships containerd and runc in one package that conflicts with Debian's.
+    if install_has containerd.io; then
+        mapfile -t missing < <(printf '%s\n' "${missing[@]}" | grep -vxE 'containerd|runc|')
+    fi
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        printf '%s needs packages that are not installed. As root:\n  apt-get install --no-install-recommends %s\n' \
+            "$why" "${missing[*]}" >&2
+        return 1
+    fi
+    printf 'Installing for %s: %s\n' "$why" "${missing[*]}" >&2
+    log=$(mktemp "${TMPDIR:-/tmp}/cowsnap-install.XXXXXX")
+    # A list that is fresh enough is used as it is; only when a package is not found in it is it renewed.
+    if ! install_apt "$log" "${missing[@]}"; then
+        if ! { apt-get -q update && install_apt "$log" "${missing[@]}"; } >>"$log" 2>&1; then
+            tail -n 15 "$log" >&2
+            printf 'apt-get could not install the packages; its whole output is in %s\n' "$log" >&2
+            return 1
+        fi
+    fi
+    rm -f "$log"
+}
+
+# Services are not started by the installation: Debian's containerd would otherwise run from then on,
+# on a machine whose owner did not ask for it.
+install_apt() {
+    local log=$1 policy= status=0
+    shift
+    if [ ! -e /usr/sbin/policy-rc.d ] && [ ! -L /usr/sbin/policy-rc.d ]; then
+        policy=/usr/sbin/policy-rc.d
+        printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >>"$log" 2>&1 || status=$?
+    [ -z "$policy" ] || rm -f "$policy"
+    return "$status"
+}
+
+install_has() { [ -z "$(install_missing "$1")" ]; }
+
+install_build_packages() { install_packages "the build" "${COWSNAP_BUILD_PACKAGES[@]}"; }
+install_test_packages() { install_packages "the tests" "${COWSNAP_TEST_PACKAGES[@]}"; }
+install_demo_packages() { install_packages "the demonstration" "${COWSNAP_DEMO_PACKAGES[@]}"; }

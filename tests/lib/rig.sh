@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash source-path=SCRIPTDIR
+# shellcheck disable=SC2034 # its variables are for those who source it
+#
+# What every rig script stands on: a scratch folder, a list of things to undo, and processes that are
+# ended by their own id. Source this file and call rig_begin; whatever ends the script (success, an
+# error, Ctrl-C, SIGTERM), nothing started through these functions stays behind.
+#
+#   RIG_DIR     the scratch folder of this run
+#   RIG_TESTS   the tests/ folder
+#   RIG_BUILD   the build tree (COWSNAP_BUILD, or build/release, or build/debug)
+
+RIG_TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+RIG_SOURCE=$(dirname "$RIG_TESTS")
+if [ -n "${COWSNAP_BUILD:-}" ]; then
+    RIG_BUILD=$COWSNAP_BUILD
+elif [ -x "$RIG_SOURCE/build/release/plugin/daemon/cowsnapd" ]; then
+    RIG_BUILD=$RIG_SOURCE/build/release
+else
+    RIG_BUILD=$RIG_SOURCE/build/debug
+fi
+RIG_PYTHON=/usr/bin/python3
+[ -x "$RIG_PYTHON" ] || RIG_PYTHON=python3
+RIG_DIR=
+RIG_UNDO=()
+RIG_KEPT_STATUS=0
+
+rig_say() { printf '%s\n' "$*" >&2; }
+
+rig_fail() {
+    rig_say "FAILED: $*"
+    exit 1
+}
+
+# A test that lacks a privilege or a program says so and ends with 77, which counts as a skip.
+rig_skip() {
+    rig_say "SKIPPED: $*"
+    exit 77
+}
+
+rig_need() {
+    local program
+    for program; do
+        command -v "$program" >/dev/null || rig_skip "$program is not installed"
+    done
+}
+
+rig_need_root() { [ "$(id -u)" = 0 ] || rig_skip "this rig mounts file systems and must run as root"; }
+
+# rig_undo_later COMMAND ARGUMENTS…: run at the end, the last registered first.
+rig_undo_later() {
+    local quoted
+    printf -v quoted '%q ' "$@"
+    RIG_UNDO+=("$quoted")
+}
+
+# rig_begin NAME: make the scratch folder and arm the clean-up.
+rig_begin() {
+    RIG_NAME=$1
+    RIG_DIR=$(mktemp -d "${TMPDIR:-/tmp}/cowsnap-$RIG_NAME.XXXXXX")
+    RIG_DIR=$(realpath "$RIG_DIR")
+    trap rig_end EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    if [ ${#RIG_DIR} -gt 60 ]; then
+        rig_fail "the scratch folder $RIG_DIR has too long a name for unix sockets in it; set TMPDIR to a shorter one"
+    fi
+}
+
+rig_end() {
+    RIG_KEPT_STATUS=$?
+    trap - EXIT
+    trap '' INT TERM HUP
+    set +e
+    if [ "$RIG_KEPT_STATUS" != 0 ] && [ "$RIG_KEPT_STATUS" != 77 ] && [ -n "${RIG_KEEP_LOGS:-}" ]; then
+        mkdir -p "$RIG_KEEP_LOGS"
+        find "$RIG_DIR" -maxdepth 3 -xdev \( -name '*.log' -o -name '*.diff' -o -name '*.toml' \) \
+            -exec cp -t "$RIG_KEEP_LOGS" {} +
+    fi
+    local i
+    for ((i = ${#RIG_UNDO[@]} - 1; i >= 0; i--)); do
+        eval "${RIG_UNDO[i]}" || rig_say "clean-up: '${RIG_UNDO[i]}' failed"
+    done
+    rig_sweep
+    exit "$RIG_KEPT_STATUS"
+}
+
+# Mount points below DIRECTORY, the deepest and latest first.
+rig_mounts_below() {
+    awk -v below="$1/" '{ gsub(/\\040/, " ", $5); if (index($5 "/", below) == 1) print $5 }' /proc/self/mountinfo | tac
+}
+
+# Whatever still lies below the scratch folder goes: mounts, loop devices on files in it, the files.
+rig_sweep() {
+    [ -n "$RIG_DIR" ] && [ -d "$RIG_DIR" ] || return 0
+    local point device file tries
+    for tries in 1 2 3; do
+        while IFS= read -r point; do
+            umount "$point" 2>/dev/null || { [ "$tries" -lt 3 ] || umount -l "$point"; }
+        done < <(rig_mounts_below "$RIG_DIR")
+        [ -n "$(rig_mounts_below "$RIG_DIR")" ] || break
+        sleep 0.2
+    done
+    while read -r device file; do
+        case $file in "$RIG_DIR"/*) losetup -d "$device" 2>/dev/null ;; esac
+    done < <(losetup -ln -O NAME,BACK-FILE 2>/dev/null)
+    # Device nodes and immutable oddities of unpacked layers are plain names to rm; other file systems are not entered.
+    rm -rf --one-file-system "$RIG_DIR" || rig_say "clean-up: $RIG_DIR could not be removed whole"
+}
+
+# rig_until SECONDS COMMAND…: try until it succeeds or the time is over.
+rig_until() {
+    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    shift
+    until "$@"; do
+        [ "${EPOCHREALTIME/[.,]/}" -lt "$deadline" ] || return 1
+        sleep 0.02
+    done
+}
+
+rig_gone() {
+    # A zombie of ours is over too: wait collects it.
+    local state
+    state=$(ps -o stat= -p "$1" 2>/dev/null) || return 0
+    [ "${state:0:1}" = Z ]
+}
+
+# rig_stop PID SECONDS: SIGTERM, then SIGKILL when the time is over. Answers the process's exit status
+# (128+9 when it had to be killed).
+rig_stop() {
+    local pid=$1 seconds=${2:-10}
+    kill -TERM "$pid" 2>/dev/null || true
+    if ! rig_until "$seconds" rig_gone "$pid"; then
+        rig_say "process $pid does not end by SIGTERM within $seconds s: killed"
+        kill -KILL "$pid" 2>/dev/null || true
+        rig_until 10 rig_gone "$pid" || rig_say "process $pid does not die"
+    fi
+    wait "$pid" 2>/dev/null
+}
+
+# rig_accepts SOCKET PID SECONDS: until the socket accepts a connection; fails at once when PID has ended.
+rig_accepts() {
+    "$RIG_PYTHON" -I - "$1" "$2" "$3" <<'PYTHON'
+import os, socket, sys, time
+path, pid, deadline = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
+def alive():
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+while True:
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.connect(path)
+            sys.exit(0)
+        except OSError as e:
+            last = e
+    if not alive():
+        sys.exit(f"process {pid} ended before {path} accepted a connection")
+    if time.monotonic() > deadline:
+        sys.exit(f"{path}: {last.strerror}, and the time is over")
+    time.sleep(0.01)
+PYTHON
+}
+
+# rig_loop_mount TYPE DIRECTORY SIZE [mkfs options…]: a fresh file system in a sparse file, by loop.
+rig_loop_mount() {
+    local type=$1 directory=$2 size=$3 image=$2.img
+    shift 3
+    mkdir -p "$directory"
+    truncate -s "$size" "$image"
+    case $type in
+    btrfs) mkfs.btrfs -q "$@" "$image" >/dev/null ;;
+    ext4) mkfs.ext4 -q -F -O has_journal "$@" "$image" >/dev/null ;;
+    *) rig_fail "rig_loop_mount: no file system '$type'" ;;
+    esac
+    mount -o loop -t "$type" "$image" "$directory"
+}
+
+# rig_now: milliseconds, for figures only.
+rig_now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# shellcheck source=containerd.sh
+. "$RIG_TESTS/lib/containerd.sh"
+# shellcheck source=cowsnapd.sh
+. "$RIG_TESTS/lib/cowsnapd.sh"
