@@ -15,7 +15,7 @@ COWSNAP_BUILD_PACKAGES=(
 # Besides the above: real images, a real containerd with runc, and what looks at the result.
 COWSNAP_DEMO_PACKAGES=(
     containerd runc debootstrap python3-minimal libpython3-stdlib zstd gzip tar procps attr acl
-    ca-certificates dpkg-dev
+    ca-certificates
 )
 COWSNAP_TEST_PACKAGES=(
     "${COWSNAP_DEMO_PACKAGES[@]}"
@@ -56,7 +56,7 @@ install_packages() {
     log=$(mktemp "${TMPDIR:-/tmp}/cowsnap-install.XXXXXX")
     # A list that is fresh enough is used as it is; only when a package is not found in it is it renewed.
     if ! install_apt "$log" "${missing[@]}"; then
-        if ! { apt-get -q update && install_apt "$log" "${missing[@]}"; } >>"$log" 2>&1; then
+        if ! apt-get -q update >>"$log" 2>&1 || ! install_apt "$log" "${missing[@]}"; then
             tail -n 15 "$log" >&2
             printf 'apt-get could not install the packages; its whole output is in %s\n' "$log" >&2
             return 1
@@ -67,17 +67,16 @@ install_packages() {
 
 # Services are not started by the installation: Debian's containerd would otherwise run from then on,
 # on a machine whose owner did not ask for it.
-install_apt() {
-    local log=$1 policy= status=0
+install_apt() (
+    log=$1 policy=/usr/sbin/policy-rc.d
     shift
-    if [ ! -e /usr/sbin/policy-rc.d ] && [ ! -L /usr/sbin/policy-rc.d ]; then
-        policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 130' INT TERM HUP
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >>"$log" 2>&1 || status=$?
-    [ -z "$policy" ] || rm -f "$policy"
-    return "$status"
-}
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >>"$log" 2>&1
+)
 
 install_has() { [ -z "$(install_missing "$1")" ]; }
 
