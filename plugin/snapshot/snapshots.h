@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "snapshot/mounts.h"
+#include "snapshot/pins.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -101,7 +102,7 @@ struct snapshot_hold {
     uint64_t id;
     int directory; /* root of the volume; closed by snapshots_release() */
     atomic_bool cancel;
-    struct snapshot_hold *next; /* the service's own */
+    struct pin pin; /* the service's own */
 };
 
 /* Finds the active snapshot that MOUNTS was made of, by comparing with what this daemon would hand

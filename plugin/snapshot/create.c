@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Prepare and View.
+ *
+ * A volume is made between two transactions. The first checks the rules, takes a number and records
+ * the intent; then the backend acts; the second checks the rules again, since anything may have
+ * happened meanwhile, writes the record and drops the intent. The snapshot begins to exist with the
+ * second: a crash before it leaves an intent, and recovery ends the volume; a refusal in it turns
+ * the intent into one for the reaper. A view of a parent has no volume, and needs one transaction.
+ */
+
+#include "base/log.h"
+#include "snapshot/info.h"
+#include "snapshot/labels.h"
+#include "snapshot/service.h"
+
+#include <errno.h>
+
+struct creation {
+    struct snapshots *snapshots;
+    enum snapshot_kind kind;
+    struct bytes key, parent;
+    const struct label *labels;
+    size_t label_count;
+    struct arena arena;
+    uint64_t id, parent_id;
+};
+
+static int check_key(struct bytes key, const char *what, struct reason *why)
+{
+    if (key.length == 0)
+        return refuse(why, CONDITION_INVALID, "the %s of the snapshot is empty", what);
+    if (key.length > STORE_KEY_LIMIT)
+        return refuse(why, CONDITION_INVALID, "the %s %s has %zu bytes; at most %u are allowed",
+                      what, quoted(key), key.length, STORE_KEY_LIMIT);
+    return 0;
+}
+
+/* Sets the parent's id; the rules for a parent. */
+static int check_parent(struct store_txn *txn, struct creation *creation, struct reason *why)
+{
+    struct record parent;
+    int result;
+
+    creation->parent_id = 0;
+    if (creation->parent.length == 0)
+        return 0;
+    result = store_get(txn, creation->parent, &parent, why);
+    if (result == CONDITION_NOT_FOUND)
+        return refuse(why, CONDITION_NOT_FOUND, "parent snapshot %s does not exist",
+                      quoted(creation->parent));
+    if (result)
+        return result;
+    if (parent.kind != SNAPSHOT_COMMITTED)
+        return refuse(why, CONDITION_INVALID, "parent snapshot %s is not committed",
+                      quoted(creation->parent));
+    creation->parent_id = parent.id;
+    return 0;
+}
+
+static int check_free(struct store_txn *txn, struct bytes key, struct reason *why)
+{
+    struct record other;
+    int result = store_get(txn, key, &other, why);
+
+    if (result == CONDITION_NOT_FOUND)
+        return 0;
+    return result ? result : refuse(why, CONDITION_EXISTS, "snapshot %s", quoted(key));
+}
+
+/* A layer that is here under another key (of another namespace, say) need not be unpacked again:
+ * containerd takes ALREADY_EXISTS for a Prepare that bears a target reference to mean that it will
+ * find a committed snapshot with that reference by List, and adopts it. */
+static int check_shared(struct store_txn *txn, const struct creation *creation, struct reason *why)
+{
+    const struct bytes *ref =
+        labels_get(creation->labels, creation->label_count, bytes_of(LABEL_REF));
+    struct record there;
+    int result;
+
+    if (!ref || creation->kind != SNAPSHOT_ACTIVE || !creation->snapshots->options.share_layers)
+        return 0;
+    result = store_find_ref(txn, *ref, creation->parent_id, &there, why);
+    if (result == CONDITION_NOT_FOUND)
+        return 0;
+    return result ? result
+                  : refuse(why, CONDITION_EXISTS, "layer %s is here as snapshot %s", quoted(*ref),
+                           quoted(there.key));
+}
+
+static int check_rules(struct store_txn *txn, struct creation *creation, struct reason *why)
+{
+    int result = check_parent(txn, creation, why);
+
+    if (!result)
+        result = check_free(txn, creation->key, why);
+    if (!result)
+        result = check_shared(txn, creation, why);
+    return result;
+}
+
+/* A number that no intent bears: a volume unknown to a restored store may still wait for the reaper
+ * under the number that comes next. */
+static int take_id(struct store_txn *txn, uint64_t *id, struct reason *why)
+{
+    uint64_t intended = 0;
+    enum intent_kind kind;
+    int result;
+
+    do {
+        result = store_new_id(txn, id, why);
+        if (!result)
+            result = store_next_intent(txn, *id, &intended, &kind, why);
+    } while (!result && intended == *id);
+    return result == CONDITION_NOT_FOUND ? 0 : result;
+}
+
+static int begin(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct creation *creation = context;
+    int result = check_rules(txn, creation, why);
+
+    if (!result)
+        result = take_id(txn, &creation->id, why);
+    if (!result)
+        result = store_put_intent(txn, creation->id, INTENT_CREATE, why);
+    return result;
+}
+
+static int put_record(struct store_txn *txn, const struct creation *creation, struct reason *why)
+{
+    int64_t now = info_now();
+    struct record record = {
+        .id = creation->id,
+        .parent = creation->parent_id,
+        .key = creation->key,
+        .kind = creation->kind,
+        .created = now,
+        .updated = now,
+        .labels = creation->labels,
+        .label_count = creation->label_count,
+    };
+
+    return store_put(txn, &record, why);
+}
+
+static int finish(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct creation *creation = context;
+    uint64_t parent_id = creation->parent_id;
+    int result = check_rules(txn, creation, why);
+
+    if (!result && creation->parent_id != parent_id) /* removed, and another made of that name */
+        result = refuse(why, CONDITION_NOT_FOUND, "parent snapshot %s was removed meanwhile",
+                        quoted(creation->parent));
+    creation->parent_id = parent_id; /* this function may run again */
+    if (!result)
+        result = put_record(txn, creation, why);
+    if (!result)
+        result = store_drop_intent(txn, creation->id, why);
+    return result;
+}
+
+static int create_without_volume(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct creation *creation = context;
+    int result = check_rules(txn, creation, why);
+
+    if (!result)
+        result = take_id(txn, &creation->id, why);
+    return result ? result : put_record(txn, creation, why);
+}
+
+static int give_to_reaper(struct store_txn *txn, void *context, struct reason *why)
+{
+    const struct creation *creation = context;
+
+    return store_put_intent(txn, creation->id, INTENT_REMOVE, why);
+}
+
+/* Undoes a creation that cannot be finished. What fails here is settled at the next start. */
+static void abandon(struct creation *creation)
+{
+    struct reason why = {0};
+
+    if (store_write(creation->snapshots->options.store, give_to_reaper, creation, &why))
+        log_warn("volume %llu of an unfinished snapshot is left until the next start: %s",
+                 (unsigned long long)creation->id, why.text);
+    else
+        worker_nudge(&creation->snapshots->reaper);
+}
+
+static int make_volume(struct creation *creation, struct reason *why)
+{
+    struct snapshots *snapshots = creation->snapshots;
+    const struct backend_ops *ops = snapshots->options.ops;
+    struct pin pin;
+    int result;
+
+    if (creation->parent_id == 0)
+        return ops->create(snapshots->options.backend, creation->id, why);
+    pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ);
+    result = ops->clone(snapshots->options.backend, creation->id, creation->parent_id, why);
+    pins_drop(&snapshots->pins, &pin);
+    if (result == CONDITION_NOT_FOUND)
+        return refuse(why, CONDITION_NOT_FOUND, "parent snapshot %s has no volume any more",
+                      quoted(creation->parent));
+    return result;
+}
+
+static int describe(const struct creation *creation, uint64_t volume_id, struct mounts *mounts,
+                    struct reason *why)
+{
+    const struct snapshots_options *options = &creation->snapshots->options;
+    struct volume volume;
+    int result = options->ops->locate(options->backend, volume_id, &volume, why);
+
+    if (result)
+        return amend(why, result, "snapshot %s", quoted(creation->key));
+    return mounts_of_volume(mounts, &volume, options->mount_style, creation->kind == SNAPSHOT_VIEW,
+                            why);
+}
+
+static int create_with_volume(struct creation *creation, struct mounts *mounts, struct reason *why)
+{
+    struct store *store = creation->snapshots->options.store;
+    int result = store_write(store, begin, creation, why);
+
+    if (result)
+        return result;
+    result = make_volume(creation, why);
+    if (!result)
+        result = describe(creation, creation->id, mounts, why);
+    if (!result) {
+        result = store_write(store, finish, creation, why);
+        if (result)
+            mounts_clear(mounts);
+    }
+    if (result)
+        abandon(creation);
+    return result;
+}
+
+static int create_view_of_parent(struct creation *creation, struct mounts *mounts,
+                                 struct reason *why)
+{
+    struct store *store = creation->snapshots->options.store;
+    int result = store_write(store, create_without_volume, creation, why);
+
+    if (result)
+        return result;
+    result = describe(creation, creation->parent_id, mounts, why);
+    if (result) /* the parent's volume is lost: no view of it shall stay */
+        snapshots_remove(creation->snapshots, creation->key, NULL);
+    return result;
+}
+
+static int create(struct snapshots *snapshots, enum snapshot_kind kind, struct bytes key,
+                  struct bytes parent, const struct label *labels, size_t label_count,
+                  struct mounts *mounts, struct reason *why)
+{
+    struct creation creation = {.snapshots = snapshots, .kind = kind, .key = key, .parent = parent};
+    int result = check_key(key, "key", why);
+
+    if (!result)
+        result = labels_clean(&creation.arena, labels, label_count, &creation.labels,
+                              &creation.label_count, why);
+    if (!result)
+        result = kind == SNAPSHOT_VIEW && parent.length > 0
+                     ? create_view_of_parent(&creation, mounts, why)
+                     : create_with_volume(&creation, mounts, why);
+    arena_clear(&creation.arena);
+    return result;
+}
+
+int snapshots_prepare(struct snapshots *snapshots, struct bytes key, struct bytes parent,
+                      const struct label *labels, size_t label_count, struct mounts *mounts,
+                      struct reason *why)
+{
+    return create(snapshots, SNAPSHOT_ACTIVE, key, parent, labels, label_count, mounts, why);
+}
+
+int snapshots_view(struct snapshots *snapshots, struct bytes key, struct bytes parent,
+                   const struct label *labels, size_t label_count, struct mounts *mounts,
+                   struct reason *why)
+{
+    return create(snapshots, SNAPSHOT_VIEW, key, parent, labels, label_count, mounts, why);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/service.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static int check_active(struct store_txn *txn, void *context, struct reason *why)
+{
+    const struct snapshot_hold *hold = context;
+    struct record record;
+    int result = store_get_id(txn, hold->id, &record, why);
+
+    if (result < 0)
+        return result;
+    if (result || record_volume(&record) != record.id)
+        return refuse(why, CONDITION_NOT_FOUND, "no snapshot has these mounts; it was removed");
+    if (record.kind != SNAPSHOT_ACTIVE)
+        return refuse(why, CONDITION_PRECONDITION,
+                      "snapshot %s is not active; a layer can only be written into an active one",
+                      quoted(record.key));
+    return 0;
+}
+
+/* Whether MOUNTS are what this daemon hands out for volume ID, to write. */
+static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, uint64_t id,
+                      struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    struct mounts ours = {0};
+    struct volume volume;
+    bool equal;
+    int result =
+        id ? options->ops->locate(options->backend, id, &volume, why) : CONDITION_NOT_FOUND;
+
+    if (!result)
+        result = mounts_of_volume(&ours, &volume, options->mount_style, false, why);
+    if (result < 0)
+        return result;
+    equal = result == 0 && mounts_equal(mounts, &ours);
+    mounts_clear(&ours);
+    return equal ? 0
+                 : refuse(why, CONDITION_UNIMPLEMENTED, "the mounts are of another snapshotter");
+}
+
+int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts,
+                   struct snapshot_hold *hold, struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    uint64_t id = mounts_candidate(mounts);
+    int result = check_ours(snapshots, mounts, id, why);
+
+    if (result)
+        return result;
+    hold->id = id;
+    hold->directory = -1;
+    atomic_init(&hold->cancel, false);
+    if (!pins_try(&snapshots->pins, &hold->pin, id, PIN_WRITE, &hold->cancel, NULL))
+        return refuse(why, CONDITION_PRECONDITION,
+                      "the snapshot is being written, committed or removed by another call");
+    result = store_read(options->store, check_active, hold, why);
+    if (!result)
+        result = options->ops->open_root(options->backend, id, &hold->directory, why);
+    if (result)
+        pins_drop(&snapshots->pins, &hold->pin);
+    return result;
+}
+
+struct written {
+    uint64_t id;
+    const struct volume_usage *usage;
+    bool synced;
+};
+
+static int note_written(struct store_txn *txn, void *context, struct reason *why)
+{
+    const struct written *written = context;
+    struct record record;
+    int result = store_get_id(txn, written->id, &record, why);
+
+    if (result == CONDITION_NOT_FOUND)
+        return refuse(why, CONDITION_NOT_FOUND,
+                      "the snapshot was removed while a layer was written");
+    if (result)
+        return result;
+    /* A second layer into one snapshot adds to what the first wrote, but may also replace some of
+     * it: only the first is counted by what was written. */
+    record.usage_known = record.usage_bytes == 0 && record.usage_inodes == 0;
+    record.usage_bytes = written->usage->bytes;
+    record.usage_inodes = written->usage->inodes;
+    record.usage_known = record.usage_known && written->usage->exact;
+    record.synced = written->synced;
+    return store_put(txn, &record, why);
+}
+
+int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
+                      const struct volume_usage *written, bool synced, struct reason *why)
+{
+    struct written note = {hold->id, written, synced};
+    bool removed = false;
+    int result = 0;
+
+    if (written)
+        result = store_write(snapshots->options.store, note_written, &note, why);
+    close(hold->directory);
+    hold->directory = -1;
+    removed = atomic_load(&hold->cancel);
+    pins_drop(&snapshots->pins, &hold->pin);
+    if (removed) /* the reaper passed it over while it was held */
+        worker_nudge(&snapshots->reaper);
+    return result;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/labels.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int by_key(const void *a, const void *b)
+{
+    return bytes_compare(((const struct label *)a)->key, ((const struct label *)b)->key);
+}
+
+static int check(const struct label *label, struct reason *why)
+{
+    if (label->key.length + label->value.length <= LABEL_LIMIT)
+        return 0;
+    return refuse(why, CONDITION_INVALID,
+                  "label %s and its value take %zu bytes; at most %u are allowed",
+                  quoted(label->key), label->key.length + label->value.length, LABEL_LIMIT);
+}
+
+/* Sorts LABELS in place and drops all but one of each key, and empty values. Which one of several
+ * stays is open: a protobuf map that bears a key twice comes from no known client. */
+static size_t settle(struct label *labels, size_t count)
+{
+    size_t kept = 0;
+
+    if (count > 1)
+        qsort(labels, count, sizeof(*labels), by_key);
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && bytes_equal(labels[kept - 1].key, labels[i].key))
+            labels[kept - 1] = labels[i];
+        else
+            labels[kept++] = labels[i];
+    }
+    count = kept;
+    kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (labels[i].value.length > 0)
+            labels[kept++] = labels[i];
+    return kept;
+}
+
+int labels_clean(struct arena *arena, const struct label *labels, size_t count,
+                 const struct label **clean, size_t *clean_count, struct reason *why)
+{
+    struct label *copy;
+
+    *clean = NULL;
+    *clean_count = 0;
+    if (count == 0)
+        return 0;
+    copy = arena_take(arena, count * sizeof(*copy));
+    if (!copy)
+        return failure(why, ENOMEM, "keep %zu labels", count);
+    for (size_t i = 0; i < count; i++) {
+        int result = check(&labels[i], why);
+
+        if (result)
+            return result;
+        copy[i] = labels[i];
+    }
+    *clean = copy;
+    *clean_count = settle(copy, count);
+    return 0;
+}
+
+const struct bytes *labels_get(const struct label *labels, size_t count, struct bytes key)
+{
+    const struct label wanted = {.key = key};
+    const struct label *found = NULL;
+
+    if (count > 0)
+        found = bsearch(&wanted, labels, count, sizeof(*labels), by_key);
+    return found ? &found->value : NULL;
+}
+
+int labels_update(struct arena *arena, const struct label *old, size_t old_count,
+                  const struct label *newer, size_t newer_count, const struct bytes *paths,
+                  size_t path_count, const struct label **result, size_t *result_count,
+                  struct reason *why)
+{
+    const struct bytes prefix = bytes_of("labels.");
+    struct label *merged;
+    size_t count = old_count;
+    int outcome = labels_clean(arena, newer, newer_count, &newer, &newer_count, why);
+
+    if (outcome)
+        return outcome;
+    if (path_count == 0) {
+        *result = newer;
+        *result_count = newer_count;
+        return 0;
+    }
+    merged = arena_take(arena, (old_count + newer_count + path_count) * sizeof(*merged));
+    if (!merged)
+        return failure(why, ENOMEM, "keep %zu labels", old_count + newer_count);
+    if (old_count > 0)
+        memcpy(merged, old, old_count * sizeof(*merged));
+    for (size_t i = 0; i < path_count; i++) {
+        if (bytes_equal(paths[i], bytes_of("labels"))) {
+            if (newer_count > 0)
+                memcpy(merged, newer, newer_count * sizeof(*merged));
+            count = newer_count;
+        } else if (bytes_start_with(paths[i], prefix)) {
+            struct bytes key =
+                bytes_from(paths[i].data + prefix.length, paths[i].length - prefix.length);
+            const struct bytes *value = labels_get(newer, newer_count, key);
+            size_t at = 0;
+
+            while (at < count && !bytes_equal(merged[at].key, key))
+                at++;
+            /* an empty value is dropped by settle() */
+            merged[at] = (struct label){key, value ? *value : (struct bytes){0}};
+            count += at == count;
+        } else {
+            return refuse(why, CONDITION_INVALID,
+                          "field %s cannot be updated: only \"labels\" and \"labels.<key>\" can",
+                          quoted(paths[i]));
+        }
+    }
+    *result = merged;
+    *result_count = settle(merged, count);
+    return 0;
+}

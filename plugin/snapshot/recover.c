@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Brings store and pool into agreement at the start, before any call is served.
+ *
+ * - An intent to create is left by a Prepare that was never answered: its volume, if there is one,
+ *   goes to the reaper. Rolling forward would help nobody: the caller would find its key taken.
+ * - An intent to remove stays: it is the reaper's list.
+ * - A volume that neither a record nor an intent knows goes to the reaper: it was made by a
+ *   transaction that a loss of power undid, or its removal was.
+ * - A record whose volume is missing is damage from outside (nothing here leaves one). It is told,
+ *   counted and kept, so that an operator can see what is lost; its children stay as they are.
+ */
+
+#include "base/log.h"
+#include "snapshot/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct id_set {
+    uint64_t *ids;
+    size_t count, room;
+};
+
+struct recovery {
+    struct snapshots *snapshots;
+    struct id_set present; /* volumes in the pool, sorted once it is complete */
+    struct id_set strays;
+    uint64_t unfinished;
+};
+
+static bool id_set_add(struct id_set *set, uint64_t id)
+{
+    if (set->count == set->room) {
+        size_t room = set->room ? set->room * 2 : 256;
+        uint64_t *grown = realloc(set->ids, room * sizeof(*grown));
+
+        if (!grown)
+            return false;
+        set->ids = grown;
+        set->room = room;
+    }
+    set->ids[set->count++] = id;
+    return true;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+static bool id_set_has(const struct id_set *set, uint64_t id)
+{
+    return set->count && bsearch(&id, set->ids, set->count, sizeof(id), by_number);
+}
+
+static int note_present(void *context, uint64_t id, struct reason *why)
+{
+    struct recovery *recovery = context;
+
+    return id_set_add(&recovery->present, id) ? 0 : failure(why, ENOMEM, "list the volumes");
+}
+
+/* Sets the strays: present, but unknown to every record and intent. */
+static int find_strays(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct recovery *recovery = context;
+    const struct id_set *present = &recovery->present;
+
+    recovery->strays.count = 0;
+    for (size_t i = 0; i < present->count; i++) {
+        uint64_t id = present->ids[i], intended;
+        enum intent_kind kind;
+        struct record record;
+        int result = store_get_id(txn, id, &record, why);
+
+        if (!result && record_volume(&record) == id)
+            continue;
+        if (result < 0)
+            return result;
+        result = store_next_intent(txn, id, &intended, &kind, why);
+        if (result < 0)
+            return result;
+        if (!result && intended == id)
+            continue;
+        if (!id_set_add(&recovery->strays, id))
+            return failure(why, ENOMEM, "list the volumes");
+    }
+    return 0;
+}
+
+static int find_damage(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct recovery *recovery = context;
+    struct record record = {0};
+    int result;
+
+    while ((result = store_next(txn, record.id + 1, &record, why)) == 0) {
+        if (id_set_has(&recovery->present, record_volume(&record)))
+            continue;
+        recovery->snapshots->damaged++;
+        log_error("snapshot %s has lost its volume %llu: remove the snapshot and pull its image "
+                  "again",
+                  quoted(record.key), (unsigned long long)record_volume(&record));
+    }
+    return result == CONDITION_NOT_FOUND ? 0 : result;
+}
+
+static int settle(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct recovery *recovery = context;
+    uint64_t id = 0;
+    enum intent_kind kind;
+    int result;
+
+    recovery->unfinished = 0;
+    while ((result = store_next_intent(txn, id + 1, &id, &kind, why)) == 0) {
+        if (kind != INTENT_CREATE)
+            continue;
+        recovery->unfinished++;
+        result = store_put_intent(txn, id, INTENT_REMOVE, why);
+        if (result)
+            return result;
+    }
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < recovery->strays.count; i++) {
+        result = store_put_intent(txn, recovery->strays.ids[i], INTENT_REMOVE, why);
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+int recover(struct snapshots *snapshots, struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    struct recovery recovery = {.snapshots = snapshots};
+    int result = options->ops->each(options->backend, note_present, &recovery, why);
+
+    if (!result && recovery.present.count > 1)
+        qsort(recovery.present.ids, recovery.present.count, sizeof(uint64_t), by_number);
+    if (!result)
+        result = store_read(options->store, find_strays, &recovery, why);
+    if (!result)
+        result = store_read(options->store, find_damage, &recovery, why);
+    if (!result)
+        result = store_write(options->store, settle, &recovery, why);
+    if (!result && (recovery.unfinished || recovery.strays.count))
+        log_info("recovery: %llu unfinished snapshots undone, %zu unknown volumes to be removed",
+                 (unsigned long long)recovery.unfinished, recovery.strays.count);
+    free(recovery.present.ids);
+    free(recovery.strays.ids);
+    return amend(why, result, "recover");
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_SNAPSHOT_SERVICE_H
+#define COWSNAP_SNAPSHOT_SERVICE_H
+
+/*
+ * What the files of plugin/snapshot share, and nobody else sees.
+ *
+ * Locks, in the order they are taken: worker.lock, pins.lock. Neither is held across a call to the
+ * store or to the backend.
+ */
+
+#include "snapshot/pins.h"
+#include "snapshot/snapshots.h"
+#include "snapshot/worker.h"
+
+struct snapshots {
+    struct snapshots_options options;
+    struct pins pins;
+    struct worker reaper; /* reaper.c: ends the volumes of removed snapshots */
+    struct worker keeper; /* keeper.c: counts and seals committed ones, when it is quiet */
+    uint64_t damaged;     /* counted by recover() */
+};
+
+/* The volume that a record's files are in: a view with a parent has none of its own. */
+static inline uint64_t record_volume(const struct record *record)
+{
+    return record->kind == SNAPSHOT_VIEW && record->parent ? record->parent : record->id;
+}
+
+/* reaper.c: one round over all that waits for removal. *LEFT is how many could not be ended yet. */
+int reaper_round(struct snapshots *snapshots, uint64_t *left, struct reason *why);
+void reaper_work(void *snapshots);
+
+/* keeper.c */
+void keeper_work(void *snapshots);
+/* Asks the keeper to look for work. */
+void keeper_nudge(struct snapshots *snapshots);
+
+/* recover.c: settles what a crash left, before any call is served. */
+int recover(struct snapshots *snapshots, struct reason *why);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+static struct timespec deadline_in(unsigned milliseconds)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += milliseconds / 1000;
+    time.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+/* Waits for a nudge, the alarm or the end; false at the end. Called and left with the lock held. */
+static bool wait_for_work(struct worker *worker)
+{
+    while (!worker->nudged && !worker->stopping) {
+        if (!worker->alarm_set)
+            pthread_cond_wait(&worker->wake, &worker->lock);
+        else if (pthread_cond_timedwait(&worker->wake, &worker->lock, &worker->alarm) == ETIMEDOUT)
+            break;
+    }
+    worker->nudged = false;
+    worker->alarm_set = false;
+    return !worker->stopping;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+
+    pthread_mutex_lock(&worker->lock);
+    while (wait_for_work(worker)) {
+        pthread_mutex_unlock(&worker->lock);
+        worker->work(worker->context);
+        pthread_mutex_lock(&worker->lock);
+    }
+    pthread_mutex_unlock(&worker->lock);
+    return NULL;
+}
+
+int worker_start(struct worker *worker, const char *name, void (*work)(void *), void *context,
+                 struct reason *why)
+{
+    pthread_condattr_t attributes;
+    sigset_t all, before;
+    int error;
+
+    *worker = (struct worker){.work = work, .context = context};
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&worker->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+
+    /* signals are the main thread's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&worker->thread, NULL, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        pthread_cond_destroy(&worker->wake);
+        pthread_mutex_destroy(&worker->lock);
+        return failure(why, error, "start the thread %s", name);
+    }
+    pthread_setname_np(worker->thread, name);
+    worker->running = true;
+    return 0;
+}
+
+void worker_nudge(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->nudged = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_alarm(struct worker *worker, unsigned milliseconds)
+{
+    pthread_mutex_lock(&worker->lock);
+    worker->alarm = deadline_in(milliseconds);
+    worker->alarm_set = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+bool worker_stopping(struct worker *worker)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&worker->lock);
+    stopping = worker->stopping;
+    pthread_mutex_unlock(&worker->lock);
+    return stopping;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->running)
+        return;
+    pthread_mutex_lock(&worker->lock);
+    worker->stopping = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+    pthread_join(worker->thread, NULL);
+    pthread_cond_destroy(&worker->wake);
+    pthread_mutex_destroy(&worker->lock);
+    worker->running = false;
+}

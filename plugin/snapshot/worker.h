@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_SNAPSHOT_WORKER_H
+#define COWSNAP_SNAPSHOT_WORKER_H
+
+/*
+ * A background thread that sleeps until it is nudged or its own alarm rings. It costs nothing while
+ * there is nothing to do.
+ */
+
+#include "base/result.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <time.h>
+
+struct worker {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool running, stopping;
+    bool nudged;
+    bool alarm_set;
+    struct timespec alarm; /* on the monotonic clock */
+    void (*work)(void *context);
+    void *context;
+};
+
+/* Starts the thread (NAME: at most 15 bytes, for ps). It runs WORK(CONTEXT) after each nudge. */
+int worker_start(struct worker *worker, const char *name, void (*work)(void *), void *context,
+                 struct reason *why);
+
+/* Asks for a run of WORK soon; a nudge during a run leads to one more. Any thread. */
+void worker_nudge(struct worker *worker);
+
+/* Run WORK after that time even if nobody nudges; replaces an alarm set before. Any thread. */
+void worker_alarm(struct worker *worker, unsigned milliseconds);
+
+/* Whether the thread is to end soon: long work looks at it between steps. */
+bool worker_stopping(struct worker *worker);
+
+/* Ends the thread after the step under way. One that was never started is fine. */
+void worker_stop(struct worker *worker);
+
+#endif
