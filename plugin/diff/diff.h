@@ -38,9 +38,10 @@ struct diff_apply_request {
     struct bytes digest; /* of the blob as it lies in the content store: "sha256:<hex>" */
     int64_t size;        /* of the blob; 0 when not told */
     const struct mounts *mounts;
-    bool sync;                 /* containerd asks for it; ours are durable anyway */
-    bool encrypted;            /* a payload needs a decryption that is not done here */
-    const atomic_bool *cancel; /* set when the caller is gone; may be NULL */
+    bool sync;           /* containerd asks for it; ours are durable anyway */
+    bool encrypted;      /* a payload needs a decryption that is not done here */
+    atomic_bool *cancel; /* set by another thread when the caller is gone, or by the removal of the
+                            snapshot */
 };
 
 struct diff_apply_result {

@@ -42,7 +42,7 @@ static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, 
                  : refuse(why, CONDITION_UNIMPLEMENTED, "the mounts are of another snapshotter");
 }
 
-int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts,
+int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, atomic_bool *cancel,
                    struct snapshot_hold *hold, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
@@ -53,8 +53,7 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts,
         return result;
     hold->id = id;
     hold->directory = -1;
-    atomic_init(&hold->cancel, false);
-    if (!pins_try(&snapshots->pins, &hold->pin, id, PIN_WRITE, &hold->cancel, NULL))
+    if (!pins_try(&snapshots->pins, &hold->pin, id, PIN_WRITE, cancel, NULL))
         return refuse(why, CONDITION_PRECONDITION,
                       "the snapshot is being written, committed or removed by another call");
     result = store_read(options->store, check_active, hold, why);
@@ -67,7 +66,7 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts,
 
 struct written {
     uint64_t id;
-    const struct volume_usage *usage;
+    const struct volume_usage *usage; /* NULL: nothing to note */
     bool synced;
 };
 
@@ -75,19 +74,20 @@ static int note_written(struct store_txn *txn, void *context, struct reason *why
 {
     const struct written *written = context;
     struct record record;
+    bool first;
     int result = store_get_id(txn, written->id, &record, why);
 
     if (result == CONDITION_NOT_FOUND)
         return refuse(why, CONDITION_NOT_FOUND,
-                      "the snapshot was removed while a layer was written");
-    if (result)
+                      "the snapshot was removed while a layer was written into it");
+    if (result || !written->usage)
         return result;
-    /* A second layer into one snapshot adds to what the first wrote, but may also replace some of
-     * it: only the first is counted by what was written. */
-    record.usage_known = record.usage_bytes == 0 && record.usage_inodes == 0;
+    /* A second layer may replace some of what the first wrote, so the sum would be too high: what
+     * two layers hold is left to the backend to count. */
+    first = record.usage_bytes == 0 && record.usage_inodes == 0;
+    record.usage_known = first && written->usage->exact;
     record.usage_bytes = written->usage->bytes;
     record.usage_inodes = written->usage->inodes;
-    record.usage_known = record.usage_known && written->usage->exact;
     record.synced = written->synced;
     return store_put(txn, &record, why);
 }
@@ -96,16 +96,14 @@ int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why)
 {
     struct written note = {hold->id, written, synced};
-    bool removed = false;
-    int result = 0;
+    struct store *store = snapshots->options.store;
+    int result = written ? store_write(store, note_written, &note, why)
+                         : store_read(store, note_written, &note, why);
 
-    if (written)
-        result = store_write(snapshots->options.store, note_written, &note, why);
     close(hold->directory);
     hold->directory = -1;
-    removed = atomic_load(&hold->cancel);
     pins_drop(&snapshots->pins, &hold->pin);
-    if (removed) /* the reaper passed it over while it was held */
+    if (result == CONDITION_NOT_FOUND) /* the reaper passed it over while it was held */
         worker_nudge(&snapshots->reaper);
     return result;
 }

@@ -100,20 +100,20 @@ int snapshots_cleanup(struct snapshots *snapshots, struct reason *why);
  */
 struct snapshot_hold {
     uint64_t id;
-    int directory; /* root of the volume; closed by snapshots_release() */
-    atomic_bool cancel;
+    int directory;  /* root of the volume; closed by snapshots_release() */
     struct pin pin; /* the service's own */
 };
 
 /* Finds the active snapshot that MOUNTS was made of, by comparing with what this daemon would hand
  * out: nothing in it is used as a path. CONDITION_UNIMPLEMENTED when the mounts are not ours;
- * CONDITION_PRECONDITION when the snapshot is not active, or is held already. HOLD must stay where
- * it is until released. */
-int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts,
+ * CONDITION_PRECONDITION when the snapshot is not active, or is held already. *CANCEL is set when
+ * the snapshot is removed meanwhile. HOLD and CANCEL must stay where they are until released. */
+int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, atomic_bool *cancel,
                    struct snapshot_hold *hold, struct reason *why);
 
 /* Ends a hold. WRITTEN, when not NULL, is what the layer put there, durably if SYNCED; it becomes
- * the snapshot's usage. CONDITION_NOT_FOUND when the snapshot was removed meanwhile. */
+ * the snapshot's usage. CONDITION_NOT_FOUND when the snapshot was removed meanwhile, with or
+ * without WRITTEN. */
 int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why);
 

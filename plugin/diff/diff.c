@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "diff/diff.h"
+
+#include "base/log.h"
+#include "base/scoped.h"
+#include "diff/content.h"
+#include "diff/target.h"
+#include "layer/layer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct diff {
+    struct diff_options options;
+    char *content_root;
+};
+
+int diff_open(struct diff **diff, const struct diff_options *options, struct reason *why)
+{
+    struct diff *made = calloc(1, sizeof(*made));
+
+    if (made)
+        made->content_root = strdup(options->content_root);
+    if (!made || !made->content_root) {
+        diff_close(made);
+        return failure(why, ENOMEM, "open the diff service");
+    }
+    made->options = *options;
+    made->options.content_root = made->content_root;
+    *diff = made;
+    return 0;
+}
+
+struct diff *diff_close(struct diff *diff)
+{
+    if (diff)
+        free(diff->content_root);
+    free(diff);
+    return NULL;
+}
+
+/* The layers of OCI images and of Docker's schema 2, each plain, as gzip or as zstd. Which of these
+ * a blob really is, its first bytes tell: registries hold blobs whose type says otherwise. */
+static bool is_layer_type(struct bytes type)
+{
+    static const char *const types[] = {
+        "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.zstd",
+    };
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (bytes_equal(type, bytes_of(types[i])))
+            return true;
+    return false;
+}
+
+static int check_request(const struct diff_apply_request *request, struct reason *why)
+{
+    if (request->encrypted)
+        return refuse(why, CONDITION_UNIMPLEMENTED,
+                      "layer %s needs payloads (decryption), which are not served",
+                      quoted(request->digest));
+    if (!is_layer_type(request->media_type))
+        return refuse(why, CONDITION_UNIMPLEMENTED, "layers of media type %s are not served",
+                      quoted(request->media_type));
+    if (request->size < 0)
+        return refuse(why, CONDITION_INVALID, "layer %s has a negative size",
+                      quoted(request->digest));
+    return 0;
+}
+
+static int extract(struct diff *diff, const struct diff_apply_request *request, int blob,
+                   const uint8_t *digest, const struct target *target, struct layer_result *result,
+                   struct reason *why)
+{
+    const struct layer_request layer = {
+        .blob = blob,
+        .verify = diff->options.verify_blobs ? digest : NULL,
+        .target = target->directory,
+        .whiteouts = target->whiteouts,
+        .lowers = (const char *const *)target->lowers,
+        .engine = diff->options.engine,
+        .writers = diff->options.writers,
+        .size_limit = diff->options.size_limit,
+        .sync = target->ours || request->sync,
+        .cancel = request->cancel,
+    };
+
+    return layer_apply(&layer, result, why);
+}
+
+static int apply_to_target(struct diff *diff, const struct diff_apply_request *request, int blob,
+                           const uint8_t *digest, struct layer_result *layer, struct reason *why)
+{
+    struct target target;
+    struct volume_usage written = {.exact = true};
+    struct reason trouble = {0};
+    int closed;
+    int result =
+        target_open(&target, diff->options.snapshots, request->mounts, request->cancel, why);
+
+    if (result)
+        return result;
+    result = extract(diff, request, blob, digest, &target, layer, why);
+    written.bytes = layer->file_bytes;
+    written.inodes = layer->inodes;
+    closed =
+        target_close(&target, diff->options.snapshots, result ? NULL : &written, true, &trouble);
+    /* A removal under way looks like a cancellation, or like folders that vanish: say what it was.
+     */
+    if (closed && (!result || closed == CONDITION_NOT_FOUND)) {
+        *why = trouble;
+        result = closed;
+    }
+    return result;
+}
+
+int diff_apply(struct diff *diff, const struct diff_apply_request *request,
+               struct diff_apply_result *result, struct reason *why)
+{
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+    struct layer_result layer = {0};
+    scoped_fd int blob = -1;
+    int outcome = check_request(request, why);
+
+    if (!outcome)
+        outcome = content_parse_digest(request->digest, digest, why);
+    if (!outcome)
+        outcome = content_open(diff->content_root, digest, request->size, &blob, why);
+    if (!outcome)
+        outcome = apply_to_target(diff, request, blob, digest, &layer, why);
+    if (outcome)
+        return amend(why, outcome, "apply layer %s", quoted(request->digest));
+    result->media_type = "application/vnd.oci.image.layer.v1.tar";
+    content_format_digest(layer.sum.digest, result->digest);
+    result->size = layer.sum.size;
+    return 0;
+}
