@@ -18,8 +18,10 @@ struct tar_reader;
 /* Where bytes come from: hands over one reference to the next chunk, NULL in *CHUNK at the end. */
 typedef int tar_source(void *context, struct chunk **chunk, struct reason *why);
 
-/* The most that headers before one entry may take (PAX records, long names), in bytes. Go allows
- * 1 MiB a header; the kernel takes no name past 4 KiB and no attribute past 64 KiB. */
+/* The most that one header before an entry may take (PAX records, a long name, a sparse map), in
+ * bytes, as in Go; the kernel takes no name past 4 KiB and no attribute past 64 KiB. A larger one
+ * is refused unread. An entry has at most one of each kind, so a reader never takes more than 16
+ * MiB. */
 #define TAR_HEADERS_LIMIT (1024u * 1024)
 
 int tar_reader_new(struct tar_reader **reader, tar_source *source, void *context,
