@@ -25,7 +25,7 @@ static inline struct bytes bytes_of(const char *text)
 
 static inline struct bytes bytes_from(const void *data, size_t length)
 {
-    return (struct bytes){data, length};
+    return (struct bytes){(const uint8_t *)data, length};
 }
 
 static inline bool bytes_equal(struct bytes a, struct bytes b)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/labels.h"
+#include "unit/cmocka_setup.h"
+
+#include <stdlib.h>
+
+static struct label label(const char *key, const char *value)
+{
+    return (struct label){bytes_of(key), bytes_of(value)};
+}
+
+static void assert_labels(const struct label *labels, size_t count, const char *expected)
+{
+    char text[512] = "";
+
+    for (size_t i = 0; i < count; i++) {
+        strncat(text, (const char *)labels[i].key.data, labels[i].key.length);
+        strcat(text, "=");
+        strncat(text, (const char *)labels[i].value.data, labels[i].value.length);
+        strcat(text, ";");
+    }
+    assert_string_equal(text, expected);
+}
+
+static void labels_are_sorted_and_empty_values_dropped(void **state)
+{
+    const struct label given[] = {label("b", "2"), label("c", ""), label("a", "1")};
+    struct arena arena = ARENA_EMPTY;
+    const struct label *clean;
+    size_t count;
+
+    (void)state;
+    assert_int_equal(labels_clean(&arena, given, 3, &clean, &count, NULL), 0);
+    assert_labels(clean, count, "a=1;b=2;");
+    assert_non_null(labels_get(clean, count, bytes_of("b")));
+    assert_null(labels_get(clean, count, bytes_of("c")));
+    assert_null(labels_get(NULL, 0, bytes_of("c")));
+    arena_clear(&arena);
+}
+
+static void key_and_value_together_are_limited(void **state)
+{
+    char *value = calloc(1, LABEL_LIMIT + 1);
+    struct label given = {bytes_of("key"), {0}};
+    struct arena arena = ARENA_EMPTY;
+    struct reason why = {0};
+    const struct label *clean;
+    size_t count;
+
+    (void)state;
+    memset(value, 'v', LABEL_LIMIT);
+    given.value = bytes_from(value, LABEL_LIMIT - 3);
+    assert_int_equal(labels_clean(&arena, &given, 1, &clean, &count, &why), 0);
+    given.value.length++;
+    assert_int_equal(labels_clean(&arena, &given, 1, &clean, &count, &why), CONDITION_INVALID);
+    assert_string_equal(why.text,
+                        "label \"key\" and its value take 4097 bytes; at most 4096 are allowed");
+    arena_clear(&arena);
+    free(value);
+}
+
+static void update(const char *path1, const char *path2, const char *expected)
+{
+    const struct label old[] = {label("a", "1"), label("b", "2")};
+    const struct label newer[] = {label("b", "3"), label("c.d/e.f", "4")};
+    struct bytes paths[2] = {bytes_of(path1), bytes_of(path2)};
+    struct arena arena = ARENA_EMPTY;
+    const struct label *result;
+    size_t count;
+
+    assert_int_equal(labels_update(&arena, old, 2, newer, 2, paths,
+                                   (size_t)(path1 != NULL) + (path2 != NULL), &result, &count,
+                                   NULL),
+                     0);
+    assert_labels(result, count, expected);
+    arena_clear(&arena);
+}
+
+static void the_mask_says_what_changes(void **state)
+{
+    (void)state;
+    update(NULL, NULL, "b=3;c.d/e.f=4;");
+    update("labels", NULL, "b=3;c.d/e.f=4;");
+    update("labels.b", NULL, "a=1;b=3;");
+    update("labels.c.d/e.f", NULL, "a=1;b=2;c.d/e.f=4;");
+    update("labels.a", NULL, "b=2;"); /* missing in the update: deleted */
+    update("labels.a", "labels.b", "b=3;");
+    update("labels.z", NULL, "a=1;b=2;");
+}
+
+static void other_fields_cannot_be_updated(void **state)
+{
+    static const char *const paths[] = {"name", "parent", "kind", "created_at", "label", ""};
+    struct arena arena = ARENA_EMPTY;
+    const struct label *result;
+    size_t count;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct bytes path = bytes_of(paths[i]);
+
+        assert_int_equal(labels_update(&arena, NULL, 0, NULL, 0, &path, 1, &result, &count, NULL),
+                         CONDITION_INVALID);
+    }
+    arena_clear(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(labels_are_sorted_and_empty_values_dropped),
+        cmocka_unit_test(key_and_value_together_are_limited),
+        cmocka_unit_test(the_mask_says_what_changes),
+        cmocka_unit_test(other_fields_cannot_be_updated),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
