@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# run.sh [folder|embedded|btrfs|native] [flags of the test binary, for example -test.run=/Walk]
+#
+# containerd's own snapshotter suite (1.6.20, from Debian's packages) against cowsnapd:
+#   folder     its root lies on an existing btrfs (the default)
+#   embedded   its root lies on ext4, so each daemon makes its own pool
+#   btrfs, native   containerd's built-in snapshotter instead: shows that the rig itself is sound
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+
+mode=folder
+case ${1:-} in
+folder | embedded | btrfs | native) mode=$1 && shift ;;
+esac
+rig_need_root
+rig_need go mkfs.btrfs losetup
+[ -d /usr/share/gocode/src/github.com/containerd/containerd/snapshots/testsuite ] ||
+    rig_skip "golang-github-containerd-containerd-dev is not installed"
+rig_begin suite
+
+# The test binary is built once; Go's own cache answers the later times.
+mkdir -p "$RIG_BUILD/suite/src/cowsnap/suite"
+suite=$(cd "$RIG_BUILD/suite" && pwd)
+cp "$RIG_TESTS/suite/suite_test.go" "$suite/src/cowsnap/suite/"
+# Versions of the package that follow 1.6 moved parts of it: the suite is of the 1.6 line.
+(cd "$suite/src/cowsnap/suite" &&
+    GO111MODULE=off GOFLAGS='' GOPATH=$suite:/usr/share/gocode GOCACHE=$suite/cache \
+        go test -c -o "$suite/suite.test.$$" . && mv "$suite/suite.test.$$" "$suite/suite.test")
+
+if [ "$mode" = embedded ]; then
+    rig_loop_mount ext4 "$RIG_DIR/t" 40G
+else
+    rig_loop_mount btrfs "$RIG_DIR/t" 8G
+fi
+mkdir "$RIG_DIR/logs"
+
+case $mode in
+folder | embedded)
+    cowsnapd_need
+    export SUITE_SNAPSHOTTER=cowsnap
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh\nexec "%s" --root "$1" --address "$1/s.sock" %s\n' "$COWSNAPD" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
+    ;;
+*)
+    bin=$(containerd_peer 1.6)
+    export SUITE_SNAPSHOTTER=$mode
+    # shellcheck disable=SC2034 # read by containerd_configuration
+    CONTAINERD_MAJOR=1 CONTAINERD_DIR=@ROOT@ CONTAINERD_SOCKET=@ROOT@/s.sock
+    containerd_configuration >"$RIG_DIR/template.toml"
+    cat >"$RIG_DIR/serve" <<SERVE
+#!/bin/sh
+sed "s|@ROOT@|\$1|g" "$RIG_DIR/template.toml" >"\$1/config.toml"
+exec "$bin/containerd" --config "\$1/config.toml"
+SERVE
+    ;;
+esac
+chmod +x "$RIG_DIR/serve"
+
+status=0
+# The suite builds whole file trees: it must see exact modes whatever the caller's umask.
+TMPDIR=$RIG_DIR/t SUITE_SERVE=$RIG_DIR/serve SUITE_LOGS=$RIG_DIR/logs \
+    "$suite/suite.test" -test.v -test.parallel 6 -test.timeout 15m "$@" >"$RIG_DIR/suite.log" 2>&1 &
+suite_pid=$!
+rig_undo_later rig_stop "$suite_pid" 10
+wait "$suite_pid" || status=$?
+
+passed=$(grep -c '^ *--- PASS: TestSnapshotter/' "$RIG_DIR/suite.log" || true)
+failed=$(grep -c '^ *--- FAIL: TestSnapshotter/' "$RIG_DIR/suite.log" || true)
+skipped=$(grep -c '^ *--- SKIP: TestSnapshotter/' "$RIG_DIR/suite.log" || true)
+if [ "$status" != 0 ]; then
+    grep -vE '^=== |^ +--- PASS' "$RIG_DIR/suite.log" | tail -n 150 >&2
+    for log in "$RIG_DIR"/logs/*.log; do
+        grep -aiE 'error|fail|panic|sanitizer' "$log" | sed "s|^|$(basename "$log"): |" | tail -n 5 >&2 || true
+    done
+fi
+grep -A1 "^ *--- SKIP" "$RIG_DIR/suite.log" >&2 || true
+echo "containerd's snapshotter suite on $SUITE_SNAPSHOTTER ($mode): $passed passed, $failed failed, $skipped skipped"
+[ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
