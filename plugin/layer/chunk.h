@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,10 +30,11 @@ struct chunk {
     struct chunk *next_free; /* the pool's own */
 };
 
-/* A pool of COUNT chunks; memory is touched only when a chunk is first used. NULL when memory is
- * out. */
+/* A pool of COUNT chunks (at least 1); memory is touched only when a chunk is first used. NULL when
+ * memory is out. */
 struct chunk_pool *chunk_pool_new(size_t count);
-/* Every chunk must have been returned. NULL is allowed; returns NULL. */
+/* Chunks may still be out; the last of them to be returned then takes the memory along, and no
+ * chunk may be taken any more. NULL is allowed; returns NULL. */
 struct chunk_pool *chunk_pool_free(struct chunk_pool *pool);
 /* Makes every present and later chunk_take() return NULL: the way to stop a waiting producer. */
 void chunk_pool_close(struct chunk_pool *pool);
