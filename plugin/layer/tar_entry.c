@@ -152,8 +152,7 @@ static int merge_sparse(struct entry *entry, const struct tar_headers *headers,
                           quoted(headers->header.real_size));
         return 0;
     }
-    if (memchr(pax->sparse_name.data ? pax->sparse_name.data : (const uint8_t *)"", '\0',
-               pax->sparse_name.length))
+    if (pax->sparse_name.length > 0 && memchr(pax->sparse_name.data, '\0', pax->sparse_name.length))
         return refuse(why, CONDITION_INVALID, "its GNU.sparse.name holds a NUL byte: %s",
                       quoted(pax->sparse_name));
     entry->name = text_or(pax->sparse_name, entry->name);
