@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what is missing (as root, by apt), builds, runs every test, and ends in a summary.
+#
+#   sudo ./test.sh             everything
+#   sudo ./test.sh --quick     unit tests, and the suites against the socket
+#   sudo ./test.sh NAME…       only the steps of that name (--list names them)
+#
+# The logs of all steps are kept in build/test-logs. A skip that is not expected counts as a failure
+# when CI is set; COWSNAP_EXPECTED_SKIPS says how many there may be (none).
+set -uo pipefail
+cd "$(dirname "$0")" || exit 1
+. tests/lib/install.sh
+
+logs=$PWD/build/test-logs
+passed=0 failed=0 skipped=0
+failures=()
+
+# ---- steps: a function each, its name with dashes is the step's ----
+
+step_unit() { build_preset debug && unit_tests debug; }
+step_sanitizers() { build_preset asan-ubsan && unit_tests asan-ubsan; }
+step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
+step_containerd_suite() { tests/suite/run.sh; }
+step_conformance() { tests/conformance/run.sh; }
+step_bad_input() { tests/badinput/run.sh; }
+step_tar_reader() { tests/differential/tar_reader_vs_go.sh; }
+step_differential() { tests/differential/run.sh; }
+step_end_to_end_1_6() { tests/e2e/run.sh 1.6; }
+step_end_to_end_1_7() { tests/e2e/run.sh 1.7; }
+step_end_to_end_2() { tests/e2e/run.sh 2; }
+step_speed() { tests/speed/run.sh; }
+step_install() { tests/install/run.sh; }
+
+quick=(unit containerd-suite conformance bad-input)
+all=("${quick[@]}" sanitizers threads install tar-reader differential
+    end-to-end-1-6 end-to-end-1-7 end-to-end-2 speed)
+
+# ---- how they are run ----
+
+build_preset() {
+    cmake --preset "$1" >"$logs/build-$1.log" 2>&1 && cmake --build --preset "$1" >>"$logs/build-$1.log" 2>&1 || {
+        tail -n 40 "$logs/build-$1.log"
+        echo "the preset $1 does not build"
+        return 1
+    }
+}
+
+# Unit tests count one by one: the line "count: PASSED FAILED SKIPPED" says how many they were.
+unit_tests() {
+    local preset=$1 status=0 report=$logs/ctest-$1.txt total bad skips
+    shift
+    ctest --preset "$preset" -j "$(nproc)" "$@" >"$report" 2>&1 || status=$?
+    grep -E '(Failed|Timeout|Not Run|Skipped)' "$report" || true
+    [ "$status" = 0 ] || tail -n 200 "$report"
+    total=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#' "$report")
+    skips=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*Skipped' "$report")
+    bad=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*(Failed|Timeout|Exception|Not Run)' "$report")
+    [ "$total" -gt 0 ] || { echo "no unit test was run"; return 1; }
+    echo "count: $((total - bad - skips)) $bad $skips"
+    return "$status"
+}
+
+run_step() {
+    local name=$1 log=$logs/$1.log status=0 seconds=$SECONDS counts good bad skips
+    printf '%-18s ' "$name"
+    [ -t 1 ] && printf '…'
+    ("step_${name//-/_}") >"$log" 2>&1 </dev/null || status=$?
+    seconds=$((SECONDS - seconds))
+    [ -t 1 ] && printf '\b'
+    counts=$(sed -n 's/^count: //p' "$log" | tail -n 1)
+    read -r good bad skips <<<"${counts:-$([ "$status" = 0 ] && echo 1 0 0 || { [ "$status" = 77 ] && echo 0 0 1 || echo 0 1 0; })}"
+    [ "$status" = 0 ] || [ "$status" = 77 ] || [ "$bad" -gt 0 ] || bad=1
+    passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + skips))
+    if [ "$bad" -gt 0 ]; then
+        failures+=("$name")
+        printf 'FAILED  %4d s\n' "$seconds"
+        tail -n 60 "$log" | sed 's/^/    /'
+    elif [ "$good" = 0 ]; then
+        printf 'skipped %4d s  %s\n' "$seconds" "$(grep -m 1 SKIPPED "$log")"
+    else
+        printf 'ok      %4d s  %s\n' "$seconds" "$(sed -n 's/^summary: //p' "$log" | tail -n 1)"
+    fi
+}
+
+main() {
+    local steps=("${all[@]}") name
+    case ${1:-} in
+    --quick) steps=("${quick[@]}") ;;
+    --list)
+        printf '%s\n' "${all[@]}"
+        exit 0
+        ;;
+    -h | --help)
+        sed -n '4,12s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    ?*)
+        steps=("$@")
+        for name in "${steps[@]}"; do
+            declare -F "step_${name//-/_}" >/dev/null || { echo "test.sh: there is no step '$name'; --list names them" >&2; exit 2; }
+        done
+        ;;
+    esac
+    mkdir -p "$logs"
+    install_build_packages && install_test_packages || exit 1
+    printf '%-18s ' build
+    build_preset release || exit 1
+    printf 'ok      %4d s\n' "$SECONDS"
+    export COWSNAP_BUILD=$PWD/build/release RIG_KEEP_LOGS=$logs
+    for name in "${steps[@]}"; do
+        run_step "$name"
+    done
+    if [ -n "${CI:-}" ] && [ "$skipped" -gt "${COWSNAP_EXPECTED_SKIPS:-0}" ]; then
+        echo "$skipped skipped, ${COWSNAP_EXPECTED_SKIPS:-0} expected: on CI that is a failure"
+        failed=$((failed + 1))
+    fi
+    [ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]}; the logs are in $logs"
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ]
+}
+
+main "$@"

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# run.sh [folder|embedded] [flags of the test binary, for example -test.run=Usage]
+#
+# This project's conformance suite against a cowsnapd whose root lies on btrfs (folder), or on ext4, so
+# that it makes its own pool (embedded, the default).
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+
+mode=embedded
+case ${1:-} in
+folder | embedded) mode=$1 && shift ;;
+esac
+rig_need_root
+rig_need go mkfs.btrfs losetup
+cowsnapd_need
+rig_begin conformance
+
+tree=$(mkdir -p "$RIG_BUILD/conformance/src/cowsnap/conformance" && cd "$RIG_BUILD/conformance" && pwd)
+cp "$RIG_TESTS"/conformance/*_test.go "$tree/src/cowsnap/conformance/"
+(cd "$tree/src/cowsnap/conformance" &&
+    GO111MODULE=off GOFLAGS='' GOPATH=$tree:/usr/share/gocode GOCACHE=$tree/cache \
+        go test -c -o "$tree/conformance.test.$$" . && mv "$tree/conformance.test.$$" "$tree/conformance.test")
+
+case $mode in
+folder) rig_loop_mount btrfs "$RIG_DIR/t" 8G ;;
+embedded) rig_loop_mount ext4 "$RIG_DIR/t" 16G ;;
+esac
+mkdir -p "$RIG_DIR/t/root" "$RIG_DIR/t/tmp"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nexec "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
+    "$COWSNAPD" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
+chmod +x "$RIG_DIR/serve"
+
+status=0
+CONFORMANCE_SERVE=$RIG_DIR/serve CONFORMANCE_ROOT=$RIG_DIR/t/root CONFORMANCE_BACKEND=${CONFORMANCE_BACKEND:-btrfs} \
+    TMPDIR=$RIG_DIR/t/tmp "$tree/conformance.test" -test.v -test.timeout 10m "$@" >"$RIG_DIR/conformance.log" 2>&1 &
+pid=$!
+rig_undo_later rig_stop "$pid" 10
+wait "$pid" || status=$?
+
+passed=$(grep -c '^--- PASS: ' "$RIG_DIR/conformance.log" || true)
+failed=$(grep -c '^--- FAIL: ' "$RIG_DIR/conformance.log" || true)
+skipped=$(grep -c '^--- SKIP: ' "$RIG_DIR/conformance.log" || true)
+if [ "$status" != 0 ]; then
+    grep -vE '^=== |^--- PASS' "$RIG_DIR/conformance.log" | tail -n 100 >&2
+    tail -n 20 "$RIG_DIR/t/root/server.log" >&2 || true
+fi
+echo "summary: conformance ($mode): $passed passed, $failed failed, $skipped skipped"
+echo "count: $passed $failed $skipped"
+[ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/snapshot/memory_backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VOLUMES 65536
+
+struct backend {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool present[VOLUMES], sealed[VOLUMES];
+    unsigned syncs;
+    bool gate_closed;
+    unsigned waiting;
+};
+
+struct backend *memory_backend_new(void)
+{
+    struct backend *backend = calloc(1, sizeof(*backend));
+
+    pthread_mutex_init(&backend->lock, NULL);
+    pthread_cond_init(&backend->changed, NULL);
+    return backend;
+}
+
+static void memory_close(struct backend *backend)
+{
+    pthread_cond_destroy(&backend->changed);
+    pthread_mutex_destroy(&backend->lock);
+    free(backend);
+}
+
+static int memory_open(struct backend **backend, const struct backend_options *options,
+                       struct reason *why)
+{
+    (void)options;
+    (void)why;
+    *backend = memory_backend_new();
+    return 0;
+}
+
+static bool swap(struct backend *backend, uint64_t id, bool present)
+{
+    bool before;
+
+    pthread_mutex_lock(&backend->lock);
+    before = backend->present[id % VOLUMES];
+    backend->present[id % VOLUMES] = present;
+    if (!present)
+        backend->sealed[id % VOLUMES] = false;
+    pthread_mutex_unlock(&backend->lock);
+    return before;
+}
+
+bool memory_backend_has(struct backend *backend, uint64_t id)
+{
+    bool has;
+
+    pthread_mutex_lock(&backend->lock);
+    has = backend->present[id % VOLUMES];
+    pthread_mutex_unlock(&backend->lock);
+    return has;
+}
+
+uint64_t memory_backend_count(struct backend *backend)
+{
+    uint64_t count = 0;
+
+    pthread_mutex_lock(&backend->lock);
+    for (size_t i = 0; i < VOLUMES; i++)
+        count += backend->present[i];
+    pthread_mutex_unlock(&backend->lock);
+    return count;
+}
+
+bool memory_backend_sealed(struct backend *backend, uint64_t id)
+{
+    bool sealed;
+
+    pthread_mutex_lock(&backend->lock);
+    sealed = backend->sealed[id % VOLUMES];
+    pthread_mutex_unlock(&backend->lock);
+    return sealed;
+}
+
+unsigned memory_backend_syncs(struct backend *backend)
+{
+    unsigned syncs;
+
+    pthread_mutex_lock(&backend->lock);
+    syncs = backend->syncs;
+    pthread_mutex_unlock(&backend->lock);
+    return syncs;
+}
+
+void memory_backend_plant(struct backend *backend, uint64_t id)
+{
+    swap(backend, id, true);
+}
+
+void memory_backend_lose(struct backend *backend, uint64_t id)
+{
+    swap(backend, id, false);
+}
+
+void memory_backend_close_gate(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->gate_closed = true;
+    pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_open_gate(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->gate_closed = false;
+    pthread_cond_broadcast(&backend->changed);
+    pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_wait_at_gate(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    while (backend->waiting == 0)
+        pthread_cond_wait(&backend->changed, &backend->lock);
+    pthread_mutex_unlock(&backend->lock);
+}
+
+static void pass_gate(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->waiting++;
+    pthread_cond_broadcast(&backend->changed);
+    while (backend->gate_closed)
+        pthread_cond_wait(&backend->changed, &backend->lock);
+    backend->waiting--;
+    pthread_mutex_unlock(&backend->lock);
+}
+
+static int memory_create(struct backend *backend, uint64_t id, struct reason *why)
+{
+    (void)why;
+    swap(backend, id, true);
+    return 0;
+}
+
+static int memory_clone(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why)
+{
+    pass_gate(backend);
+    if (!memory_backend_has(backend, parent))
+        return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)parent);
+    swap(backend, id, true);
+    return 0;
+}
+
+static int memory_remove(struct backend *backend, uint64_t id, struct reason *why)
+{
+    (void)why;
+    pass_gate(backend);
+    swap(backend, id, false);
+    return 0;
+}
+
+static int memory_locate(struct backend *backend, uint64_t id, struct volume *volume,
+                         struct reason *why)
+{
+    if (!memory_backend_has(backend, id))
+        return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)id);
+    *volume = (struct volume){.kind = VOLUME_DIRECTORY, .fstype = "memory"};
+    snprintf(volume->path, sizeof(volume->path), "/memory/%llu", (unsigned long long)id);
+    return 0;
+}
+
+static int memory_open_root(struct backend *backend, uint64_t id, int *directory,
+                            struct reason *why)
+{
+    if (!memory_backend_has(backend, id))
+        return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)id);
+    *directory = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *directory < 0 ? failure(why, errno, "open /") : 0;
+}
+
+static int memory_sync(struct backend *backend, uint64_t id, struct reason *why)
+{
+    (void)id;
+    (void)why;
+    pthread_mutex_lock(&backend->lock);
+    backend->syncs++;
+    pthread_mutex_unlock(&backend->lock);
+    return 0;
+}
+
+static int memory_seal(struct backend *backend, uint64_t id, struct reason *why)
+{
+    (void)why;
+    pthread_mutex_lock(&backend->lock);
+    backend->sealed[id % VOLUMES] = true;
+    pthread_mutex_unlock(&backend->lock);
+    return 0;
+}
+
+static int memory_usage(struct backend *backend, uint64_t id, uint64_t parent, bool any_length,
+                        struct volume_usage *usage, struct reason *why)
+{
+    (void)backend;
+    (void)parent;
+    (void)any_length;
+    (void)why;
+    *usage = (struct volume_usage){.bytes = id * 4096, .inodes = id, .exact = true};
+    return 0;
+}
+
+static int memory_each(struct backend *backend, backend_visit *visit, void *context,
+                       struct reason *why)
+{
+    for (uint64_t id = 0; id < VOLUMES; id++) {
+        int result = memory_backend_has(backend, id) ? visit(context, id, why) : 0;
+
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+static int memory_status(struct backend *backend, struct pool_status *status, struct reason *why)
+{
+    (void)backend;
+    (void)why;
+    *status = (struct pool_status){.description = "memory", .path = "/memory", .writable = true};
+    return 0;
+}
+
+const struct backend_ops backend_memory = {
+    .name = "memory",
+    .open = memory_open,
+    .close = memory_close,
+    .create = memory_create,
+    .clone = memory_clone,
+    .remove = memory_remove,
+    .locate = memory_locate,
+    .open_root = memory_open_root,
+    .sync = memory_sync,
+    .seal = memory_seal,
+    .usage = memory_usage,
+    .each = memory_each,
+    .status = memory_status,
+};

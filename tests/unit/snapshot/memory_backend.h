@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_TESTS_MEMORY_BACKEND_H
+#define COWSNAP_TESTS_MEMORY_BACKEND_H
+
+/* A backend that keeps a set of numbers and no files: for tests of the rules above it. */
+
+#include "backends/backend.h"
+
+extern const struct backend_ops backend_memory;
+
+/* Opens one; closed by backend_memory.close. */
+struct backend *memory_backend_new(void);
+
+bool memory_backend_has(struct backend *backend, uint64_t id);
+uint64_t memory_backend_count(struct backend *backend);
+bool memory_backend_sealed(struct backend *backend, uint64_t id);
+unsigned memory_backend_syncs(struct backend *backend);
+
+/* Puts a volume there, or takes it away, behind everybody's back. */
+void memory_backend_plant(struct backend *backend, uint64_t id);
+void memory_backend_lose(struct backend *backend, uint64_t id);
+
+/* From now on every call of clone and remove waits at a gate; to be opened by the test. */
+void memory_backend_close_gate(struct backend *backend);
+void memory_backend_open_gate(struct backend *backend);
+/* Waits until somebody stands at the gate. */
+void memory_backend_wait_at_gate(struct backend *backend);
+
+#endif

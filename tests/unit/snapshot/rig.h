@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_TESTS_SNAPSHOT_RIG_H
+#define COWSNAP_TESTS_SNAPSHOT_RIG_H
+
+/* A service over a real store in a scratch folder and the memory backend. */
+
+#include "snapshot/snapshots.h"
+#include "unit/snapshot/memory_backend.h"
+
+struct rig {
+    char path[64];
+    int root;
+    struct store *store;
+    struct backend *backend;
+    struct snapshots *snapshots;
+    struct reason why; /* of the last call below */
+};
+
+/* Sets a fresh one up, in *STATE; fit for cmocka. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
+
+/* Ends the service and the store as a crash would find them between two calls, and starts anew. */
+void rig_restart(struct rig *rig);
+/* The two halves of it, for tests that meddle between them. */
+void rig_stop(struct rig *rig);
+void rig_start(struct rig *rig);
+
+/* Short forms with C strings and no labels; they return what the service did. */
+int rig_prepare(struct rig *rig, const char *key, const char *parent);
+int rig_prepare_ref(struct rig *rig, const char *key, const char *parent, const char *ref);
+int rig_view(struct rig *rig, const char *key, const char *parent);
+int rig_commit(struct rig *rig, const char *name, const char *key);
+int rig_commit_ref(struct rig *rig, const char *name, const char *key, const char *ref);
+int rig_remove(struct rig *rig, const char *key);
+int rig_cleanup(struct rig *rig);
+
+/* The id of a snapshot; 0 when there is none. */
+uint64_t rig_id(struct rig *rig, const char *key);
+/* "key(kind,parent) …" in the order of ids. */
+const char *rig_list(struct rig *rig);
+
+#endif
