@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/btrfs/image.h"
+
+#include "backends/btrfs/mkfs.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+/* The file system's block, so that nothing below it has to read before it writes. */
+#define IMAGE_BLOCK 4096
+
+/* A free loop device may be taken by another program before we configure it. */
+#define LOOP_TRIES 32
+
+#define MIB UINT64_C(1048576)
+
+/* Four fifths of what is free: so the pool says that it is full, which every caller understands,
+ * before the disk below it is, which ends in write errors. */
+static int image_default_size(int root, const char *root_path, uint64_t *size, struct reason *why)
+{
+    struct statfs disk;
+
+    if (fstatfs(root, &disk) < 0)
+        return failure(why, errno, "free space of %s", quoted(bytes_of(root_path)));
+    uint64_t available = (uint64_t)disk.f_bavail * (uint64_t)disk.f_bsize;
+
+    *size = available / 5 * 4;
+    if (*size > IMAGE_SIZE_DEFAULT)
+        *size = IMAGE_SIZE_DEFAULT;
+    if (*size < IMAGE_SIZE_LEAST)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "%s has only %" PRIu64
+                      " MiB free, too little for an embedded btrfs pool: free "
+                      "some, or name a folder on btrfs as pool_path",
+                      quoted(bytes_of(root_path)), available / MIB);
+    return 0;
+}
+
+/* Leaves a whole file system under the unfinished name, or nothing. */
+static int image_make_unfinished(int root, uint64_t size, struct reason *why)
+{
+    scoped_fd int file = -1;
+    int result;
+
+    if (unlinkat(root, IMAGE_NAME_UNFINISHED, 0) == 0)
+        log_info("the first start was interrupted while it made the pool: making it anew");
+    else if (errno != ENOENT)
+        return failure(why, errno, "remove " IMAGE_NAME_UNFINISHED);
+
+    file = openat(root, IMAGE_NAME_UNFINISHED, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file < 0)
+        return failure(why, errno, "create " IMAGE_NAME_UNFINISHED);
+    if (ftruncate(file, (off_t)size) < 0)
+        result = errno == EFBIG
+                     ? refuse(why, CONDITION_INVALID,
+                              "pool_size %" PRIu64 " is larger than a file can be here", size)
+                     : failure(why, errno, "set the size of " IMAGE_NAME_UNFINISHED);
+    else
+        result = mkfs_btrfs(root, IMAGE_NAME_UNFINISHED, why);
+    if (result == 0 && fsync(file) < 0)
+        result = failure(why, errno, "write " IMAGE_NAME_UNFINISHED " to disk");
+    if (result != 0)
+        unlinkat(root, IMAGE_NAME_UNFINISHED, 0);
+    return result;
+}
+
+int image_make(int root, const char *root_path, uint64_t size, struct reason *why)
+{
+    int result = 0;
+
+    if (size == 0)
+        result = image_default_size(root, root_path, &size, why);
+    if (result != 0)
+        return result;
+    if (size < IMAGE_SIZE_LEAST)
+        return refuse(why, CONDITION_INVALID,
+                      "pool_size %" PRIu64 " is too small for a btrfs pool: give at least %" PRIu64,
+                      size, IMAGE_SIZE_LEAST);
+    size -= size % MIB;
+
+    result = image_make_unfinished(root, size, why);
+    if (result != 0)
+        return amend(why, result, "make the embedded pool in %s", quoted(bytes_of(root_path)));
+    if (renameat(root, IMAGE_NAME_UNFINISHED, root, IMAGE_NAME) < 0 || fsync(root) < 0) {
+        int error = errno;
+
+        unlinkat(root, IMAGE_NAME_UNFINISHED, 0);
+        unlinkat(root, IMAGE_NAME, 0);
+        return failure(why, error, "give %s/" IMAGE_NAME " its name", root_path);
+    }
+    log_info("made the embedded pool %s/" IMAGE_NAME ": %" PRIu64 " MiB, sparse", root_path,
+             size / MIB);
+    return 0;
+}
+
+static int loop_unavailable(struct reason *why, int error)
+{
+    return refuse(why, CONDITION_UNAVAILABLE,
+                  "no loop device to be had (%s): load the kernel's module loop, run as root, or "
+                  "name a folder on btrfs as pool_path",
+                  strerrordesc_np(error));
+}
+
+/* Puts FILE behind loop device DEVICE; 0 or a positive errno. */
+static int loop_configure(int device, int file, const char *label)
+{
+    struct loop_config config = {
+        .fd = (__u32)file,
+        .block_size = IMAGE_BLOCK,
+        .info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
+    };
+
+    snprintf((char *)config.info.lo_file_name, sizeof(config.info.lo_file_name), "%s", label);
+    if (ioctl(device, LOOP_CONFIGURE, &config) == 0)
+        return 0;
+    if (errno != EINVAL)
+        return errno;
+    /* a file system below without direct I/O, or blocks of another size */
+    config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+    config.block_size = 0;
+    return ioctl(device, LOOP_CONFIGURE, &config) == 0 ? 0 : errno;
+}
+
+/* Opens a loop device on FILE, its name in PATH. It lasts as long as somebody has it open. */
+static int loop_attach(int file, const char *label, int *loop, char *path, size_t room,
+                       struct reason *why)
+{
+    scoped_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+
+    if (control < 0)
+        return loop_unavailable(why, errno);
+    for (int i = 0; i < LOOP_TRIES; i++) {
+        int number = ioctl(control, LOOP_CTL_GET_FREE);
+        if (number < 0)
+            return loop_unavailable(why, errno);
+        snprintf(path, room, "/dev/loop%d", number);
+
+        scoped_fd int device = open(path, O_RDWR | O_CLOEXEC);
+        if (device < 0)
+            return loop_unavailable(why, errno);
+        int error = loop_configure(device, file, label);
+        if (error == 0) {
+            *loop = take_fd(&device);
+            return 0;
+        }
+        if (error != EBUSY)
+            return failure(why, error, "attach %s to %s", label, path);
+    }
+    return refuse(why, CONDITION_UNAVAILABLE,
+                  "every free loop device was taken by another program first: start again");
+}
+
+static int mount_failure(int error, const char *root_path, struct reason *why)
+{
+    switch (error) {
+    case ENODEV:
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "the kernel has no btrfs: load its module btrfs, or use another backend");
+    case EPERM:
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "not allowed to mount the embedded pool: run as root (CAP_SYS_ADMIN)");
+    case EEXIST:
+        return refuse(why, CONDITION_INVALID,
+                      "a file system with the id of %s/" IMAGE_NAME " is mounted already, of which "
+                      "this is a copy: unmount it, or give the copy a new id by btrfstune -u",
+                      root_path);
+    default:
+        return failure(why, error,
+                       "mount %s/" IMAGE_NAME
+                       " (the kernel's log says more; to start with an empty "
+                       "pool, move the file away)",
+                       root_path);
+    }
+}
+
+int image_mount(int root, const char *root_path, int pool, struct reason *why)
+{
+    scoped_fd int file = -1, loop = -1;
+    char device[32], target[32], label[LO_NAME_SIZE];
+    int result;
+
+    file = openat(root, IMAGE_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return failure(why, errno, "open %s/" IMAGE_NAME, root_path);
+    snprintf(label, sizeof(label), "%.40s/" IMAGE_NAME, root_path);
+    result = loop_attach(file, label, &loop, device, sizeof(device), why);
+    if (result != 0)
+        return result;
+
+    /* No nosuid or nodev: bind mounts of volumes inherit what is set here, and images need both.
+     * noatime: reading a volume must not unshare its metadata from the parent's. discard: space of
+     * removed volumes goes back to the disk below. */
+    snprintf(target, sizeof(target), "/proc/self/fd/%d", pool);
+    if (mount(device, target, "btrfs", MS_NOATIME, "discard=async") < 0)
+        return mount_failure(errno, root_path, why);
+    return 0;
+}
+
+bool image_is_behind(int root, const char *device)
+{
+    scoped_fd int loop = -1;
+    struct loop_info64 info;
+    struct stat image;
+
+    if (strncmp(device, "/dev/loop", 9) != 0)
+        return false;
+    loop = open(device, O_RDONLY | O_CLOEXEC);
+    return loop >= 0 && ioctl(loop, LOOP_GET_STATUS64, &info) == 0 &&
+           fstatat(root, IMAGE_NAME, &image, AT_SYMLINK_NOFOLLOW) == 0 &&
+           info.lo_inode == image.st_ino && info.lo_device == image.st_dev;
+}

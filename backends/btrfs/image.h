@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BACKENDS_BTRFS_IMAGE_H
+#define COWSNAP_BACKENDS_BTRFS_IMAGE_H
+
+/*
+ * The embedded pool's file system: the sparse file pool.img under the daemon's root.
+ */
+
+#include "base/result.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define IMAGE_NAME "pool.img"
+#define IMAGE_NAME_UNFINISHED "pool.img.new"
+
+#define IMAGE_SIZE_LEAST (UINT64_C(128) << 20)   /* mkfs.btrfs takes 45 MiB; this is of some use */
+#define IMAGE_SIZE_DEFAULT (UINT64_C(100) << 30) /* at most; see image_make() */
+
+/* Makes pool.img in the folder ROOT (whose path ROOT_PATH is only for messages), SIZE bytes long;
+ * 0: four fifths of what is free there, at most IMAGE_SIZE_DEFAULT. Until mkfs.btrfs has finished
+ * and all is on disk the file has another name, so that a pool.img is always whole; the left-over
+ * of an interrupted try is replaced. CONDITION_INVALID: SIZE is too small; CONDITION_UNAVAILABLE:
+ * no mkfs.btrfs; CONDITION_EXHAUSTED: no room. */
+int image_make(int root, const char *root_path, uint64_t size, struct reason *why);
+
+/* Mounts pool.img of ROOT on its folder POOL by a loop device that goes away by itself with the
+ * mount. CONDITION_UNAVAILABLE: no loop device, no btrfs, no privilege. */
+int image_mount(int root, const char *root_path, int pool, struct reason *why);
+
+/* Whether the block device called DEVICE is a loop device on pool.img of ROOT. */
+bool image_is_behind(int root, const char *device);
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/btrfs/image.h"
+#include "backends/btrfs/pool.h"
+#include "base/log.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/btrfs_tree.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define SIZE_TEXT 24
+
+/* "12.3 GiB" into TEXT. */
+static const char *size_text(uint64_t bytes, char text[SIZE_TEXT])
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+
+    while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(*units)) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, SIZE_TEXT, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return text;
+}
+
+/* Metadata as btrfs has laid it out so far: more space may become metadata later. */
+static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used)
+{
+    struct btrfs_ioctl_space_args count = {0};
+
+    *size = *used = 0;
+    if (ioctl(pool->directory, BTRFS_IOC_SPACE_INFO, &count) < 0)
+        return -errno;
+    scoped_free struct btrfs_ioctl_space_args *list =
+        calloc(1, sizeof(*list) + count.total_spaces * sizeof(*list->spaces));
+    if (!list)
+        return -ENOMEM;
+    list->space_slots = count.total_spaces;
+    if (ioctl(pool->directory, BTRFS_IOC_SPACE_INFO, list) < 0)
+        return -errno;
+    for (uint64_t i = 0; i < list->total_spaces && i < list->space_slots; i++) {
+        /* data and metadata may share ("mixed"); the global reserve is a part of the metadata */
+        if (!(list->spaces[i].flags & BTRFS_BLOCK_GROUP_METADATA) ||
+            list->spaces[i].flags & BTRFS_SPACE_INFO_GLOBAL_RSV)
+            continue;
+        *size += list->spaces[i].total_bytes;
+        *used += list->spaces[i].used_bytes;
+    }
+    return 0;
+}
+
+static void pool_describe(const struct pool *pool, struct pool_status *status)
+{
+    const char *device = pool->device[0] ? pool->device : "several devices";
+    char size[SIZE_TEXT], held[SIZE_TEXT], left[SIZE_TEXT];
+    struct statvfs disk;
+    struct stat image;
+
+    size_text(status->size, size);
+    switch (pool->origin) {
+    case POOL_GIVEN:
+        snprintf(status->description, sizeof(status->description),
+                 "folder %.300s on the operator's btrfs (%.60s, %s)", pool->path, device, size);
+        return;
+    case POOL_ROOT:
+        snprintf(status->description, sizeof(status->description),
+                 "folder %.300s on btrfs (%.60s, %s)", pool->path, device, size);
+        return;
+    case POOL_EMBEDDED:
+        break;
+    }
+    if (fstatat(pool->root, IMAGE_NAME, &image, 0) < 0 || fstatvfs(pool->root, &disk) < 0) {
+        snprintf(status->description, sizeof(status->description),
+                 "embedded pool of %s at %.300s, whose file " IMAGE_NAME " is gone", size,
+                 pool->path);
+        return;
+    }
+    uint64_t allocated = (uint64_t)image.st_blocks * 512;
+    uint64_t disk_left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    snprintf(status->description, sizeof(status->description),
+             "embedded pool at %.300s: " IMAGE_NAME
+             " of %s, sparse, %s of it on disk, where %s are "
+             "free (%.40s)",
+             pool->path, size, size_text(allocated, held), size_text(disk_left, left), device);
+
+    /* A sparse file promises what the disk below may not have. */
+    uint64_t spare = allocated > status->used ? allocated - status->used : 0;
+    if (status->available > disk_left + spare)
+        status->available = disk_left + spare;
+}
+
+int pool_status(const struct pool *pool, struct pool_status *status, struct reason *why)
+{
+    struct statvfs fs;
+
+    *status = (struct pool_status){.embedded = pool->origin == POOL_EMBEDDED};
+    if (fstatvfs(pool->directory, &fs) < 0)
+        return failure(why, errno, "size of the pool %s", pool->path);
+    memcpy(status->path, pool->path, strlen(pool->path) + 1);
+    status->size = (uint64_t)fs.f_blocks * fs.f_frsize;
+    status->used = status->size - (uint64_t)fs.f_bfree * fs.f_frsize;
+    status->available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    status->writable = !(fs.f_flag & ST_RDONLY);
+
+    int error = pool_metadata(pool, &status->metadata_size, &status->metadata_used);
+    if (error < 0)
+        return failure(why, -error, "metadata of the pool %s", pool->path);
+    pool_describe(pool, status);
+    return 0;
+}
+
+static int pool_full(const struct pool *pool, const char *what, int error, struct reason *why)
+{
+    scoped_free struct pool_status *status = malloc(sizeof(*status));
+    char used[SIZE_TEXT], size[SIZE_TEXT], left[SIZE_TEXT];
+
+    if (error == EDQUOT)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "%s: a quota of the pool %s is used up: raise it, or remove images or "
+                      "containers",
+                      what, pool->path);
+    if (!status || pool_status(pool, status, NULL) != 0)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "%s: the pool %s is full: remove images or containers, or make it larger",
+                      what, pool->path);
+    return refuse(why, CONDITION_EXHAUSTED,
+                  "%s: the pool %s is full: %s of %s used, %s left for data, metadata %.0f %% "
+                  "used: remove images or containers (`cowsnap status` shows what is used), or "
+                  "make it larger (docs/btrfs.md)",
+                  what, pool->path, size_text(status->used, used), size_text(status->size, size),
+                  size_text(status->available, left),
+                  status->metadata_size
+                      ? 100.0 * (double)status->metadata_used / (double)status->metadata_size
+                      : 0.0);
+}
+
+int pool_failure(const struct pool *pool, struct reason *why, int error, const char *format, ...)
+{
+    char what[256];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+        return pool_full(pool, what, error, why);
+    case EROFS:
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "%s: the pool %s serves reads only: the kernel's log says since when and why",
+                      what, pool->path);
+    case EBUSY:
+        return refuse(why, CONDITION_UNAVAILABLE, "%s: busy, try again", what);
+    default:
+        return failure(why, error, "%s", what);
+    }
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/btrfs/settle.h"
+
+#include "base/scoped.h"
+
+#include <btrfsutil.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SETTLE_PATIENCE_MS 30000
+/* The list is read again after a pause that doubles between these. */
+#define SETTLE_PAUSE_LEAST_MS 2
+#define SETTLE_PAUSE_MOST_MS 250
+
+void settle_init(struct settle *settle)
+{
+    pthread_condattr_t attributes;
+
+    memset(settle, 0, sizeof(*settle));
+    settle->patience_ms = SETTLE_PATIENCE_MS;
+    pthread_mutex_init(&settle->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&settle->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void settle_deinit(struct settle *settle)
+{
+    pthread_mutex_lock(&settle->lock);
+    settle->stopping = true;
+    pthread_cond_broadcast(&settle->changed);
+    while (settle->waiting > 0)
+        pthread_cond_wait(&settle->changed, &settle->lock);
+    pthread_mutex_unlock(&settle->lock);
+    pthread_cond_destroy(&settle->changed);
+    pthread_mutex_destroy(&settle->lock);
+}
+
+/* Sleeps; false when all waits are to end. Called and left with the lock held. */
+static bool settle_pause(struct settle *settle, unsigned ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    while (!settle->stopping)
+        if (pthread_cond_timedwait(&settle->changed, &settle->lock, &until) == ETIMEDOUT)
+            return true;
+    return false;
+}
+
+struct settle_list {
+    uint64_t *ids;
+    size_t count;
+};
+
+static void settle_list_free(struct settle_list *list)
+{
+    free(list->ids);
+}
+
+/* How many of OLD are still listed; all listed when OLD is NULL. 0 or minus an errno. */
+static int settle_look(const struct pool *pool, const struct settle_list *old,
+                       struct settle_list *list, size_t *left)
+{
+    if (btrfs_util_deleted_subvolumes_fd(pool->directory, &list->ids, &list->count) !=
+        BTRFS_UTIL_OK)
+        return -errno;
+    *left = old ? 0 : list->count;
+    /* both lists are in the order of the tree, which is that of the numbers */
+    for (size_t i = 0, j = 0; old && i < old->count && j < list->count;) {
+        if (old->ids[i] == list->ids[j]) {
+            ++*left;
+            i++;
+            j++;
+        } else if (old->ids[i] < list->ids[j]) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+    return 0;
+}
+
+static int settle_commit(const struct pool *pool)
+{
+    uint64_t transaction;
+
+    if (btrfs_util_start_sync_fd(pool->directory, &transaction) != BTRFS_UTIL_OK ||
+        btrfs_util_wait_sync_fd(pool->directory, transaction) != BTRFS_UTIL_OK)
+        return -errno;
+    return 0;
+}
+
+/* Called and left with the lock held, which it gives up while it looks. */
+static int settle_poll(struct settle *settle, const struct pool *pool,
+                       const struct settle_list *removed, size_t left, struct reason *why)
+{
+    unsigned pause = SETTLE_PAUSE_LEAST_MS, waited = 0;
+
+    while (left > 0) {
+        if (waited >= settle->patience_ms)
+            return refuse(why, CONDITION_UNAVAILABLE,
+                          "%zu removed volumes of the pool %s still hold their space, perhaps "
+                          "because something uses them: try again later",
+                          left, pool->path);
+        if (!settle_pause(settle, pause))
+            return refuse(why, CONDITION_UNAVAILABLE, "the daemon is stopping");
+        waited += pause;
+        pause = pause * 2 < SETTLE_PAUSE_MOST_MS ? pause * 2 : SETTLE_PAUSE_MOST_MS;
+
+        scoped(settle_list_free) struct settle_list now = {0};
+        size_t before = left;
+        pthread_mutex_unlock(&settle->lock);
+        int result = settle_look(pool, removed, &now, &left);
+        pthread_mutex_lock(&settle->lock);
+        if (result < 0)
+            return pool_failure(pool, why, -result, "list the removed subvolumes of %s",
+                                pool->path);
+        if (left < before)
+            waited = 0;
+    }
+    return 0;
+}
+
+int settle_wait(struct settle *settle, const struct pool *pool, struct reason *why)
+{
+    scoped(settle_list_free) struct settle_list removed = {0};
+    size_t left = 0;
+    int result = settle_look(pool, NULL, &removed, &left);
+
+    if (result < 0)
+        return pool_failure(pool, why, -result, "list the removed subvolumes of %s", pool->path);
+    if (left == 0)
+        return 0;
+    /* also wakes the cleaner, which would sleep up to 30 s */
+    if (btrfs_util_sync_fd(pool->directory) != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "commit the removals in %s", pool->path);
+
+    pthread_mutex_lock(&settle->lock);
+    settle->waiting++;
+    result = settle_poll(settle, pool, &removed, left, why);
+    settle->waiting--;
+    pthread_cond_broadcast(&settle->changed);
+    pthread_mutex_unlock(&settle->lock);
+    if (result != 0)
+        return result;
+
+    /* what the cleaner freed can be used again after the commit of its own transaction */
+    result = settle_commit(pool);
+    if (result < 0)
+        return pool_failure(pool, why, -result, "commit the removals in %s", pool->path);
+    return 0;
+}
