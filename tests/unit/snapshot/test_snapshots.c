@@ -4,6 +4,7 @@
 #include "unit/snapshot/rig.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void a_chain_is_prepared_and_committed(void **state)
