@@ -139,13 +139,4 @@ containerd_end() {
 }
 
 # The process ids of the shims of this containerd: its socket's path is in their command line.
-containerd_shims() {
-    local line
-    for line in /proc/[0-9]*/cmdline; do
-        if tr '\0' '\n' <"$line" 2>/dev/null | grep -qxF -- "$CONTAINERD_SOCKET" &&
-            tr '\0' ' ' <"$line" 2>/dev/null | grep -q '^[^ ]*containerd-shim'; then
-            line=${line#/proc/}
-            echo "${line%/cmdline}"
-        fi
-    done
-}
+containerd_shims() { pgrep -f -- "containerd-shim.* -address ${CONTAINERD_SOCKET//./\\.}( |\$)" || true; }
