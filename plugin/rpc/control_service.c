@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/scoped.h"
+#include "rpc/message.h"
+#include "rpc/service.h"
+#include "rpc/stream.h"
+#include "snapshot/snapshots.h"
+
+#include <cowsnap/control.pb-c.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
+typedef Cowsnap__Control__V1__Snapshot SnapshotItem;
+
+/* protobuf-c's strings are not const; it only reads what it packs. */
+static char *text_of(const char *text)
+{
+    return (char *)(uintptr_t)(text ? text : "");
+}
+
+static int handle_status(struct call *call, const ProtobufCMessage *message,
+                         const struct services *services, struct reason *why)
+{
+    StatusResponse response = COWSNAP__CONTROL__V1__STATUS_RESPONSE__INIT;
+    Cowsnap__Control__V1__Pool pool = COWSNAP__CONTROL__V1__POOL__INIT;
+    Cowsnap__Control__V1__Counts counts = COWSNAP__CONTROL__V1__COUNTS__INIT;
+    Cowsnap__Control__V1__Store store = COWSNAP__CONTROL__V1__STORE__INIT;
+    const struct server_facts *facts = &services->facts;
+    scoped_free struct snapshots_figures *figures = calloc(1, sizeof(*figures));
+    int result;
+
+    (void)message;
+    if (!figures)
+        return failure(why, ENOMEM, "collect the status");
+    result = snapshots_figures(services->snapshots, figures, why);
+    if (result)
+        return result;
+
+    pool.description = text_of(figures->pool.description);
+    pool.path = text_of(figures->pool.path);
+    pool.size = figures->pool.size;
+    pool.used = figures->pool.used;
+    pool.available = figures->pool.available;
+    pool.metadata_size = figures->pool.metadata_size;
+    pool.metadata_used = figures->pool.metadata_used;
+    pool.embedded = figures->pool.embedded;
+    pool.writable = figures->pool.writable;
+
+    counts.total = figures->store.snapshots;
+    counts.committed = figures->store.committed;
+    counts.active = figures->store.active;
+    counts.views = figures->store.views;
+
+    store.schema = figures->store.schema;
+    store.commits = figures->store.commits;
+    store.requests = figures->store.requests;
+    store.map_size = figures->store.map_size;
+    store.map_used = figures->store.map_used;
+
+    response.version = text_of(COWSNAP_VERSION);
+    response.backend = text_of(facts->backend);
+    response.io_engine = text_of(facts->io_engine);
+    response.root = text_of(facts->root);
+    response.address = text_of(facts->address);
+    response.content_root = text_of(facts->content_root);
+    response.started = services->started;
+    response.pid = getpid();
+    response.pool = &pool;
+    response.snapshots = &counts;
+    response.store = &store;
+    response.awaiting_removal = figures->awaiting_removal;
+    response.awaiting_seal = figures->awaiting_seal;
+    response.layers_in_work = figures->holds;
+    response.damaged = figures->damaged;
+    return call_reply(call, &response.base, why);
+}
+
+static int add_snapshot(void *context, const struct snapshot_info *info, struct reason *why)
+{
+    SnapshotItem item = COWSNAP__CONTROL__V1__SNAPSHOT__INIT;
+
+    item.id = info->id;
+    item.parent_id = info->parent_id;
+    item.key = message_binary(info->key);
+    item.parent = message_binary(info->parent);
+    item.kind = info->kind;
+    item.created = info->created;
+    item.usage_known = info->usage_known;
+    item.bytes = info->usage_bytes;
+    item.inodes = info->usage_inodes;
+    item.sealed = info->sealed;
+    return stream_add(context, &item.base, why);
+}
+
+static int handle_snapshots(struct call *call, const ProtobufCMessage *message,
+                            const struct services *services, struct reason *why)
+{
+    scoped(stream_clear) struct stream stream = {.call = call};
+    int result = snapshots_list(services->snapshots, NULL, 0, add_snapshot, &stream, why);
+
+    (void)message;
+    if (result)
+        return result;
+    return stream_flush(&stream, why);
+}
+
+static const struct method methods[] = {
+    {"Status", &cowsnap__control__v1__status_request__descriptor, handle_status, LANE_SHORT, false},
+    {"Snapshots", &cowsnap__control__v1__snapshots_request__descriptor, handle_snapshots,
+     LANE_SHORT, false},
+};
+
+const struct service service_control = {
+    .name = "cowsnap.control.v1.Control",
+    .methods = methods,
+    .count = sizeof(methods) / sizeof(methods[0]),
+};

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit/rpc/fakes.h"
+
+#include "diff/diff.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool gate_open;
+    unsigned at_gate, calls, cancellable, cancelled;
+    unsigned entries;
+    size_t label_bytes;
+    char last[4096];
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+void fakes_reset(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.gate_open = false;
+    fake.at_gate = fake.calls = fake.cancellable = fake.cancelled = 0;
+    fake.entries = 0;
+    fake.label_bytes = 0;
+    fake.last[0] = '\0';
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void await(const unsigned *counter, unsigned count)
+{
+    pthread_mutex_lock(&fake.lock);
+    while (*counter < count)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void count(unsigned *counter)
+{
+    pthread_mutex_lock(&fake.lock);
+    (*counter)++;
+    pthread_cond_broadcast(&fake.changed);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+void fakes_await_gate(unsigned wanted)
+{
+    await(&fake.at_gate, wanted);
+}
+
+void fakes_await_cancellable(unsigned wanted)
+{
+    await(&fake.cancellable, wanted);
+}
+
+void fakes_await_cancelled(unsigned wanted)
+{
+    await(&fake.cancelled, wanted);
+}
+
+void fakes_open_gate(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.gate_open = true;
+    pthread_cond_broadcast(&fake.changed);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+unsigned fakes_calls(void)
+{
+    unsigned calls;
+
+    pthread_mutex_lock(&fake.lock);
+    calls = fake.calls;
+    pthread_mutex_unlock(&fake.lock);
+    return calls;
+}
+
+void fakes_set_list(unsigned entries, size_t label_bytes)
+{
+    fake.entries = entries;
+    fake.label_bytes = label_bytes;
+}
+
+const char *fakes_last(void)
+{
+    return fake.last;
+}
+
+static void pass_gate(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.at_gate++;
+    pthread_cond_broadcast(&fake.changed);
+    while (!fake.gate_open)
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
+{
+    va_list arguments;
+
+    pthread_mutex_lock(&fake.lock);
+    fake.calls++;
+    va_start(arguments, format);
+    vsnprintf(fake.last, sizeof(fake.last), format, arguments);
+    va_end(arguments);
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static void append_labels(const struct label *labels, size_t label_count)
+{
+    pthread_mutex_lock(&fake.lock);
+    for (size_t i = 0; i < label_count; i++) {
+        size_t used = strlen(fake.last);
+
+        snprintf(fake.last + used, sizeof(fake.last) - used, " %s=%s", quoted(labels[i].key),
+                 quoted(labels[i].value));
+    }
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static int judge(struct bytes key, struct reason *why)
+{
+    if (bytes_equal(key, bytes_of("missing")))
+        return refuse(why, CONDITION_NOT_FOUND, "snapshot %s", quoted(key));
+    if (bytes_equal(key, bytes_of("taken")))
+        return refuse(why, CONDITION_EXISTS, "snapshot %s: already exists", quoted(key));
+    if (bytes_equal(key, bytes_of("children")))
+        return refuse(why, CONDITION_PRECONDITION, "cannot remove snapshot %s: it has children",
+                      quoted(key));
+    if (bytes_equal(key, bytes_of("full")))
+        return refuse(why, CONDITION_EXHAUSTED, "pool \xc3\xbc is full");
+    if (bytes_equal(key, bytes_of("fails")))
+        return failure(why, EIO, "read snapshot %s", quoted(key));
+    if (bytes_equal(key, bytes_of("gate")))
+        pass_gate();
+    return 0;
+}
+
+static int visit_one(struct bytes key, snapshot_visit *visit, void *context, struct reason *why)
+{
+    const struct label labels[] = {
+        {bytes_of("a"), bytes_from("x\0y", 3)},
+        {bytes_of("b"), bytes_of("")},
+    };
+    struct snapshot_info info = {
+        .key = key,
+        .parent = bytes_of("parent"),
+        .kind = SNAPSHOT_ACTIVE,
+        .created = -1500000000,
+        .updated = 1700000000123456789,
+        .labels = labels,
+        .label_count = 2,
+        .id = 7,
+        .parent_id = 3,
+        .usage_known = true,
+        .usage_bytes = 4096,
+        .usage_inodes = 2,
+    };
+
+    return visit(context, &info, why);
+}
+
+int snapshots_stat(struct snapshots *snapshots, struct bytes key, snapshot_visit *visit,
+                   void *context, struct reason *why)
+{
+    int result;
+
+    (void)snapshots;
+    note("stat %s", quoted(key));
+    result = judge(key, why);
+    return result ? result : visit_one(key, visit, context, why);
+}
+
+int snapshots_update(struct snapshots *snapshots, struct bytes key, const struct label *labels,
+                     size_t label_count, const struct bytes *paths, size_t path_count,
+                     snapshot_visit *visit, void *context, struct reason *why)
+{
+    int result;
+
+    (void)snapshots;
+    note("update %s %zu %s", quoted(key), path_count, path_count ? quoted(paths[0]) : "none");
+    append_labels(labels, label_count);
+    result = judge(key, why);
+    return result ? result : visit_one(key, visit, context, why);
+}
+
+int snapshots_list(struct snapshots *snapshots, const struct bytes *filters, size_t filter_count,
+                   snapshot_visit *visit, void *context, struct reason *why)
+{
+    char *value = calloc(1, fake.label_bytes + 1);
+    int result = 0;
+
+    (void)snapshots;
+    note("list %zu %s", filter_count, filter_count ? quoted(filters[0]) : "none");
+    memset(value, 'v', fake.label_bytes);
+    for (unsigned i = 0; i < fake.entries && result == 0; i++) {
+        char key[32];
+        struct label label = {bytes_of("label"), bytes_from(value, fake.label_bytes)};
+        struct snapshot_info info = {
+            .kind = SNAPSHOT_COMMITTED, .labels = &label, .label_count = 1, .id = i + 1};
+
+        snprintf(key, sizeof(key), "key-%u", i);
+        info.key = bytes_of(key);
+        result = visit(context, &info, why);
+    }
+    free(value);
+    return result;
+}
+
+int snapshots_usage(struct snapshots *snapshots, struct bytes key, struct volume_usage *usage,
+                    struct reason *why)
+{
+    (void)snapshots;
+    note("usage %s", quoted(key));
+    *usage = (struct volume_usage){.bytes = 123456789012, .inodes = 42, .exact = true};
+    return judge(key, why);
+}
+
+static int make_mounts(struct mounts *mounts)
+{
+    if (!mounts_make(mounts, 2) || !mount_set(&mounts->items[0], "bind", "/pool/7", "") ||
+        !mount_add_option(&mounts->items[0], "rw") ||
+        !mount_add_option(&mounts->items[0], "rbind") ||
+        !mount_set(&mounts->items[1], "tmpfs", "none", "below"))
+        return -ENOMEM;
+    return 0;
+}
+
+int snapshots_prepare(struct snapshots *snapshots, struct bytes key, struct bytes parent,
+                      const struct label *labels, size_t label_count, struct mounts *mounts,
+                      struct reason *why)
+{
+    int result;
+
+    (void)snapshots;
+    note("prepare %s %s", quoted(key), quoted(parent));
+    append_labels(labels, label_count);
+    result = judge(key, why);
+    return result ? result : make_mounts(mounts);
+}
+
+int snapshots_view(struct snapshots *snapshots, struct bytes key, struct bytes parent,
+                   const struct label *labels, size_t label_count, struct mounts *mounts,
+                   struct reason *why)
+{
+    int result;
+
+    (void)snapshots;
+    note("view %s %s", quoted(key), quoted(parent));
+    append_labels(labels, label_count);
+    result = judge(key, why);
+    return result ? result : make_mounts(mounts);
+}
+
+int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mounts *mounts,
+                     struct reason *why)
+{
+    int result;
+
+    (void)snapshots;
+    note("mounts %s", quoted(key));
+    result = judge(key, why);
+    return result ? result : make_mounts(mounts);
+}
+
+int snapshots_commit(struct snapshots *snapshots, struct bytes name, struct bytes key,
+                     struct bytes parent, const struct label *labels, size_t label_count,
+                     struct reason *why)
+{
+    (void)snapshots;
+    note("commit %s %s %s", quoted(name), quoted(key), quoted(parent));
+    append_labels(labels, label_count);
+    return judge(key, why);
+}
+
+int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reason *why)
+{
+    (void)snapshots;
+    note("remove %s", quoted(key));
+    return judge(key, why);
+}
+
+int snapshots_cleanup(struct snapshots *snapshots, struct reason *why)
+{
+    (void)snapshots;
+    (void)why;
+    note("cleanup");
+    return 0;
+}
+
+int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures,
+                      struct reason *why)
+{
+    (void)snapshots;
+    (void)why;
+    note("figures");
+    *figures = (struct snapshots_figures){
+        .store = {.snapshots = 10, .committed = 5, .active = 3, .views = 2, .schema = 1},
+        .pool = {.description = "a pool", .path = "/pool", .size = 1000, .embedded = true},
+        .awaiting_removal = 4,
+        .holds = 1,
+    };
+    return 0;
+}
+
+/* Cancellation is a flag, not an event: whoever looks at it looks again and again, as the extractor
+ * does at each chunk. */
+static int await_flag(const atomic_bool *cancel, struct reason *why)
+{
+    const struct timespec millisecond = {0, 1000000};
+
+    count(&fake.cancellable);
+    while (!atomic_load(cancel))
+        nanosleep(&millisecond, NULL);
+    count(&fake.cancelled);
+    return refuse(why, CONDITION_CANCELLED, "apply: cancelled");
+}
+
+int diff_apply(struct diff *diff, const struct diff_apply_request *request,
+               struct diff_apply_result *result, struct reason *why)
+{
+    (void)diff;
+    note("apply %s %s %lld mounts=%zu sync=%d encrypted=%d", quoted(request->media_type),
+         quoted(request->digest), (long long)request->size, request->mounts->count, request->sync,
+         request->encrypted);
+    for (size_t i = 0; i < request->mounts->count; i++) {
+        const struct mount *mount = &request->mounts->items[i];
+        size_t used = strlen(fake.last);
+
+        snprintf(fake.last + used, sizeof(fake.last) - used, " [%s %s %s %s]", mount->type,
+                 mount->source, mount->target, mount->option_count ? mount->options[0] : "-");
+    }
+    if (bytes_equal(request->digest, bytes_of("sha256:cancel")))
+        return await_flag(request->cancel, why);
+    if (bytes_equal(request->digest, bytes_of("sha256:other")))
+        return refuse(why, CONDITION_UNIMPLEMENTED, "media type %s", quoted(request->media_type));
+    if (bytes_equal(request->digest, bytes_of("sha256:gate")))
+        pass_gate();
+    result->media_type = "application/vnd.oci.image.layer.v1.tar";
+    snprintf(result->digest, sizeof(result->digest), "sha256:%064d", 5);
+    result->size = 1u << 30;
+    return 0;
+}
