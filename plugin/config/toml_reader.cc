@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+extern "C" {
+#include "base/result.h"
+}
+#include "config/toml_reader.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <toml++/toml.h>
+
+namespace
+{
+
+struct bytes borrow(std::string_view text)
+{
+    return bytes_from(text.data(), text.size());
+}
+
+/* A table with a header has a place of its own, one that only dotted keys made has that of its
+ * first key; either way the key tells it. */
+toml_item item_of(std::string_view section, const toml::key &key, const toml::node &node)
+{
+    toml_item item = {};
+
+    item.line = key.source().begin.line;
+    item.section = borrow(section);
+    item.key = borrow(key.str());
+    item.kind = TOML_OTHER;
+    switch (node.type()) {
+    case toml::node_type::table:
+        item.kind = TOML_TABLE;
+        item.kind_name = "a table";
+        break;
+    case toml::node_type::string:
+        item.kind = TOML_STRING;
+        item.kind_name = "a string";
+        item.string = borrow(node.as_string()->get());
+        break;
+    case toml::node_type::integer:
+        item.kind = TOML_INTEGER;
+        item.kind_name = "an integer";
+        item.integer = node.as_integer()->get();
+        break;
+    case toml::node_type::boolean:
+        item.kind = TOML_BOOLEAN;
+        item.kind_name = "a boolean";
+        item.boolean = node.as_boolean()->get();
+        break;
+    case toml::node_type::floating_point:
+        item.kind_name = "a float";
+        break;
+    case toml::node_type::array:
+        item.kind_name = "an array";
+        break;
+    default:
+        item.kind_name = "a date or time";
+        break;
+    }
+    return item;
+}
+
+/* toml++ keeps keys by name; people read a file by lines. A section comes before what is in it. */
+std::vector<toml_item> items_by_line(const toml::table &document)
+{
+    std::vector<toml_item> items;
+
+    for (const auto &[key, node] : document) {
+        items.push_back(item_of({}, key, node));
+        if (const toml::table *section = node.as_table())
+            for (const auto &[inner_key, inner_node] : *section)
+                items.push_back(item_of(key.str(), inner_key, inner_node));
+    }
+    std::stable_sort(items.begin(), items.end(),
+                     [](const toml_item &a, const toml_item &b) { return a.line < b.line; });
+    return items;
+}
+
+} // namespace
+
+int toml_read(struct bytes document, const char *name, toml_visit *visit, void *context,
+              struct reason *why)
+{
+    try {
+        const char *text = reinterpret_cast<const char *>(document.data);
+        const toml::table table = toml::parse(std::string_view(text ? text : "", document.length),
+                                              std::string_view(name));
+
+        for (const toml_item &item : items_by_line(table))
+            if (int result = visit(context, &item, why))
+                return result;
+        return 0;
+    } catch (const toml::parse_error &error) {
+        return refuse(why, CONDITION_INVALID, "%s:%u: not valid TOML: %.*s", name,
+                      static_cast<unsigned>(error.source().begin.line),
+                      static_cast<int>(error.description().size()), error.description().data());
+    } catch (const std::bad_alloc &) {
+        return failure(why, ENOMEM, "%s: reading the configuration", name);
+    } catch (...) {
+        return failure(why, EIO, "%s: reading the configuration", name);
+    }
+}

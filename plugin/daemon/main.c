@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* cowsnapd: the order in which the parts start, and in which they stop. */
+
+#include "backends/backend.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "config/options.h"
+#include "daemon/limits.h"
+#include "daemon/notify.h"
+#include "daemon/root.h"
+#include "daemon/signals.h"
+#include "diff/diff.h"
+#include "layer/io_engine.h"
+#include "rpc/server.h"
+#include "snapshot/snapshots.h"
+#include "store/store.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Statuses; 2 tells a service manager not to try again. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* What is running; NULL and -1 for what is not. Each part borrows from those above it. */
+struct daemon {
+    struct config config;
+    struct root root;
+    struct store *store;
+    const struct backend_ops *ops;
+    struct backend *backend;
+    struct snapshots *snapshots;
+    const struct io_engine *engine;
+    struct diff *diff;
+    struct server *server;
+};
+
+static int daemon_configure(struct daemon *daemon, const struct options *options,
+                            struct reason *why)
+{
+    const char *file = options->config_file ? options->config_file : CONFIG_FILE;
+    int result = config_defaults(&daemon->config, why);
+
+    if (result)
+        return result;
+    result = config_read_file(&daemon->config, file, !options->config_file, why);
+    if (result)
+        return result;
+    result = options_apply(options, &daemon->config, why);
+    if (result)
+        return result;
+    return config_check(&daemon->config, why);
+}
+
+static int daemon_open_storage(struct daemon *daemon, struct reason *why)
+{
+    const struct config *config = &daemon->config;
+    struct store_options store = {.root = daemon->root.directory, .root_path = config->root};
+    struct backend_options backend = {.root = daemon->root.directory,
+                                      .root_path = config->root,
+                                      .pool_path = config->pool.path,
+                                      .pool_size = config->pool.size};
+    int result = store_open(&daemon->store, &store, why);
+
+    if (result)
+        return result;
+    return daemon->ops->open(&daemon->backend, &backend, why);
+}
+
+static int daemon_open_services(struct daemon *daemon, struct reason *why)
+{
+    const struct config *config = &daemon->config;
+    struct snapshots_options snapshots = {.store = daemon->store,
+                                          .ops = daemon->ops,
+                                          .backend = daemon->backend,
+                                          .mount_style = config->pool.mount_style,
+                                          .share_layers = config->snapshots.share_layers,
+                                          .seal = config->snapshots.seal};
+    int result = snapshots_open(&daemon->snapshots, &snapshots, why);
+
+    if (result)
+        return result;
+    result = io_engine_choose(config->apply.io_engine, &daemon->engine, why);
+    if (result)
+        return result;
+
+    struct diff_options diff = {.snapshots = daemon->snapshots,
+                                .content_root = config->content_root,
+                                .engine = daemon->engine,
+                                .writers = config->apply.writers,
+                                .concurrent = config->apply.concurrent,
+                                .verify_blobs = config->apply.verify_blobs,
+                                .size_limit = config->apply.size_limit};
+
+    result = diff_open(&daemon->diff, &diff, why);
+    if (result)
+        return result;
+
+    struct server_options server = {.address = config->address,
+                                    .snapshots = daemon->snapshots,
+                                    .diff = daemon->diff,
+                                    .facts = {.backend = daemon->ops->name,
+                                              .io_engine = daemon->engine->name,
+                                              .root = config->root,
+                                              .address = config->address,
+                                              .content_root = config->content_root},
+                                    .workers = config->server.workers,
+                                    .queue_limit = config->server.queue_limit};
+
+    return server_open(&daemon->server, &server, why);
+}
+
+static void daemon_announce(struct daemon *daemon)
+{
+    struct pool_status pool = {0};
+    struct reason why = {0};
+
+    if (daemon->ops->status(daemon->backend, &pool, &why)) {
+        log_warn("%s", why.text);
+        snprintf(pool.description, sizeof(pool.description), "a pool of unknown state");
+    }
+    log_info("cowsnapd " COWSNAP_VERSION " serves %s: %s, %s, engine %s", daemon->config.address,
+             daemon->ops->name, pool.description, daemon->engine->name);
+}
+
+static void daemon_notify(const char *state)
+{
+    struct reason why = {0};
+
+    if (notify_send(state, &why))
+        log_warn("%s", why.text);
+}
+
+static int daemon_start(struct daemon *daemon, struct reason *why)
+{
+    int result = backend_find(daemon->config.backend, &daemon->ops, why);
+
+    if (result)
+        return amend(why, result, "backend");
+    result = root_open(&daemon->root, daemon->config.root, why);
+    if (result)
+        return result;
+    result = daemon_open_storage(daemon, why);
+    if (result)
+        return result;
+    result = daemon_open_services(daemon, why);
+    if (result)
+        return result;
+    daemon_announce(daemon);
+    daemon_notify("READY=1");
+    return 0;
+}
+
+/* Of whatever has started. Mounts stay: containers run on them. The lock goes last. */
+static void daemon_stop(struct daemon *daemon)
+{
+    daemon->server = server_close(daemon->server, daemon->config.server.grace_seconds);
+    daemon->diff = diff_close(daemon->diff);
+    daemon->snapshots = snapshots_close(daemon->snapshots);
+    if (daemon->backend)
+        daemon->ops->close(daemon->backend);
+    daemon->backend = NULL;
+    daemon->store = store_close(daemon->store);
+    root_close(&daemon->root);
+    config_clear(&daemon->config);
+}
+
+static int complain(int status, const struct reason *why)
+{
+    fprintf(stderr, "cowsnapd: %s\n", why->text);
+    return status;
+}
+
+static int print(const char *text)
+{
+    fputs(text, stdout);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon daemon = {.root = ROOT_CLOSED};
+    struct options options;
+    struct reason why = {0};
+    int result;
+
+    if (options_parse(&options, argc, argv, &why))
+        return complain(EXIT_USAGE, &why);
+    if (options.help)
+        return print(options_help);
+    if (options.version)
+        return print("cowsnapd " COWSNAP_VERSION "\n");
+
+    umask(0); /* every mode is meant as it is written */
+    signals_block();
+    result = daemon_configure(&daemon, &options, &why);
+    if (result == 0) {
+        log_setup(daemon.config.log.level, daemon.config.log.format);
+        limits_raise();
+        result = daemon_start(&daemon, &why);
+    }
+    if (result == 0) {
+        int signal_number = signals_wait();
+
+        log_info("SIG%s: stopping", sigabbrev_np(signal_number));
+        daemon_notify("STOPPING=1");
+    } else {
+        complain(EXIT_FAILED, &why);
+    }
+    daemon_stop(&daemon);
+    if (result == 0)
+        log_info("stopped");
+    return result == 0 ? EXIT_DONE : EXIT_FAILED;
+}

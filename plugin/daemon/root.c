@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/root.h"
+
+#include "base/bytes.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROOT_MODE 0711 /* containers of user namespaces pass through it, nobody lists it */
+#define LOCK_NAME "lock"
+
+/* Makes what is missing of PATH. The umask is 0 in the daemon; in tests it may take bits away. */
+static int make_folders(const char *path, struct reason *why)
+{
+    scoped_free char *part = strdup(path);
+
+    if (!part)
+        return failure(why, ENOMEM, "making the root folder");
+    for (char *at = part + 1;; at++) {
+        char kept = *at;
+
+        if (kept != '/' && kept != '\0')
+            continue;
+        *at = '\0';
+        if (mkdir(part, kept == '\0' ? ROOT_MODE : 0755) < 0 && errno != EEXIST)
+            return failure(why, errno,
+                           "cannot make the folder %s for root; make it, or choose "
+                           "another with --root",
+                           quoted(bytes_of(part)));
+        *at = kept;
+        if (kept == '\0')
+            return 0;
+    }
+}
+
+/* Who holds the lock, as it wrote down itself; 0 when it has not yet. */
+static long holder_of(int lock)
+{
+    char text[24] = {0};
+
+    if (pread(lock, text, sizeof(text) - 1, 0) <= 0)
+        return 0;
+    return strtol(text, NULL, 10);
+}
+
+/* An OFD lock belongs to the open file, not to the process: no close() of another descriptor of
+ * the file gives it up, and it ends with the process however that ends. */
+static int take_lock(int directory, const char *path, int *lock, struct reason *why)
+{
+    scoped_fd int fd =
+        openat(directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char text[24];
+    int length;
+
+    if (fd < 0)
+        return failure(why, errno,
+                       "cannot open the lock file %s/" LOCK_NAME "; run cowsnapd as "
+                       "root, on a file system that is writable",
+                       path);
+    if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
+        long pid = holder_of(fd);
+
+        if (errno != EAGAIN && errno != EACCES)
+            return failure(why, errno, "cannot lock %s/" LOCK_NAME, path);
+        if (pid > 0)
+            return refuse(
+                why, CONDITION_UNAVAILABLE,
+                "root %s is in use by the cowsnapd with pid %ld; stop it first, or choose "
+                "another folder with --root",
+                path, pid);
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "root %s is in use by another cowsnapd; stop it first, or choose another "
+                      "folder with --root",
+                      path);
+    }
+    length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
+        return failure(why, errno, "cannot write the lock file %s/" LOCK_NAME, path);
+    *lock = take_fd(&fd);
+    return 0;
+}
+
+int root_open(struct root *root, const char *path, struct reason *why)
+{
+    scoped_fd int directory = -1;
+    int lock = -1;
+    int result;
+
+    *root = ROOT_CLOSED;
+    result = make_folders(path, why);
+    if (result)
+        return result;
+    directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return failure(why, errno, "cannot open root %s; it must be a folder",
+                       quoted(bytes_of(path)));
+    result = take_lock(directory, path, &lock, why);
+    if (result)
+        return result;
+    *root = (struct root){take_fd(&directory), lock};
+    return 0;
+}
+
+void root_close(struct root *root)
+{
+    if (root->lock >= 0)
+        close(root->lock);
+    if (root->directory >= 0)
+        close(root->directory);
+    *root = ROOT_CLOSED;
+}
