@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `cmake --install` puts in place is what the design promises, and it runs from there.
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+rig_begin install
+
+prefix=$RIG_DIR/prefix
+cmake --install "$RIG_BUILD" --prefix "$prefix" >"$RIG_DIR/install.log"
+for file in bin/cowsnapd bin/cowsnap share/man/man8/cowsnapd.8 share/man/man1/cowsnap.1; do
+    [ -s "$prefix/$file" ] || rig_fail "$file was not installed"
+done
+version=$("$prefix/bin/cowsnapd" --version)
+[[ $version == *[0-9].[0-9]* ]] || rig_fail "cowsnapd --version says '$version'"
+"$prefix/bin/cowsnap" --help | grep -q status || rig_fail "cowsnap --help does not name its commands"
+"$prefix/bin/cowsnap" containerd-config --version 2.1 | grep -q proxy_plugins || rig_fail "no containerd configuration"
+if "$prefix/bin/cowsnapd" --no-such-flag >"$RIG_DIR/wrong.log" 2>&1; then
+    rig_fail "cowsnapd takes a flag that does not exist"
+fi
+grep -q -- '--no-such-flag\|no-such-flag' "$RIG_DIR/wrong.log" || rig_fail "the message does not name the flag: $(cat "$RIG_DIR/wrong.log")"
+echo "summary: $(find "$prefix" -type f | wc -l) files installed; $version"
