@@ -87,7 +87,8 @@ int store_read(struct store *store, store_function *function, void *context, str
  * looking for. RECORD's labels point into memory of the transaction. */
 int store_get(struct store_txn *txn, struct bytes key, struct record *record, struct reason *why);
 int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, struct reason *why);
-/* The first record with an id of at least FROM; CONDITION_NOT_FOUND past the last. */
+/* The first record with an id of at least FROM; CONDITION_NOT_FOUND past the last. RECORD's id is
+ * set also when the record itself cannot be read (-EBADMSG), so that a walk can go on behind it. */
 int store_next(struct store_txn *txn, uint64_t from, struct record *record, struct reason *why);
 /* A committed record with that parent whose label containerd.io/snapshot.ref is REF; the lowest id.
  */
@@ -117,7 +118,8 @@ int store_next_intent(struct store_txn *txn, uint64_t from, uint64_t *id, enum i
 struct store_figures {
     uint64_t snapshots, committed, active, views;
     uint64_t intents;
-    uint64_t commits;            /* transactions committed since the start: each is one fdatasync */
+    uint64_t commits; /* transactions written since the start: each costs the disk one fdatasync and
+                       * one O_DSYNC write of a page */
     uint64_t requests;           /* functions run by them */
     uint64_t map_size, map_used; /* bytes */
     unsigned schema;
