@@ -67,7 +67,7 @@ static int take_record(struct cursor *cursor, struct bytes *key, struct bytes *v
 
     if (!cursor_until(cursor, ' ', &digits) || !tar_number_decimal(digits, &length))
         return refuse(why, CONDITION_INVALID, "a PAX record does not begin with its length");
-    if (length < 5 || (uint64_t)length > before)
+    if ((uint64_t)length > before) /* a negative one, too */
         return refuse(why, CONDITION_INVALID,
                       "a PAX record says it has %lld bytes where there are %zu", (long long)length,
                       before);

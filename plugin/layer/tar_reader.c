@@ -119,12 +119,12 @@ static void expect_data(struct tar_reader *reader, uint64_t stored)
     reader->padding = -stored % TAR_BLOCK;
 }
 
-static int skip_data(struct tar_reader *reader, bool *end)
+/* A stream that ends within the padding has no next header either. */
+static int skip_data(struct tar_reader *reader)
 {
     uint64_t skipped;
     int result;
 
-    *end = false;
     result = tar_input_skip(&reader->input, reader->stored, &skipped, &reader->why);
     if (result != 0)
         return result;
@@ -134,7 +134,6 @@ static int skip_data(struct tar_reader *reader, bool *end)
     reader->stored = 0;
 
     result = tar_input_skip(&reader->input, reader->padding, &skipped, &reader->why);
-    *end = skipped < reader->padding;
     reader->padding = 0;
     return result;
 }
@@ -244,8 +243,8 @@ static int read_headers(struct tar_reader *reader, bool *end)
 
     forget_headers(reader);
     for (;;) {
-        result = skip_data(reader, end);
-        if (result != 0 || *end)
+        result = skip_data(reader);
+        if (result != 0)
             return result;
         reader->entry.name = NULL;
         result = read_header(reader, end);

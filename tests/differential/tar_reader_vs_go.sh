@@ -4,7 +4,8 @@
 # tar_reader_vs_go.sh TAR_DUMP [SEED [COUNT]]
 #
 # Makes COUNT archives that are nearly right and compares what cowsnap's tar reader (TAR_DUMP, the
-# program of tests/tools/tar_dump.c) and Go's archive/tar see in each. Where the two differ on
+# program of tests/tools/tar_dump.c) and Go's archive/tar see in each; and some that GNU tar made, in
+# all its formats. Where the two differ on
 # purpose is written in tests/tools/go/tardump/main.go. Exit status 77: there is no Go.
 set -eu
 
@@ -36,6 +37,29 @@ at=0
 while [ "$at" -lt "$size" ] && [ "$at" -lt 6000 ]; do
     head -c "$at" "$first" >"$work/archives/cut-$at.tar"
     at=$((at + 37))
+done
+
+# A tree with what tar formats differ in: names that are too long, holes, few and many, a hard link.
+tree="$work/tree"
+mkdir -p "$tree/$(printf '%0120d' 1)/$(printf '%0120d' 2)"
+cp "$0" "$tree/file"
+ln "$tree/file" "$tree/hard"
+ln -s "$(printf '%0150d' 3)" "$tree/symlink"
+mkfifo "$tree/fifo"
+touch -d @-5.25 "$tree/$(printf '%0120d' 1)/$(printf '%0120d' 2)/old"
+truncate -s 700000 "$tree/hole"
+for at in 10 20 40 41 60 80 100 120 140 160 170; do
+    printf 'data at %s' "$at" | dd of="$tree/hole" bs=4096 seek="$at" conv=notrunc status=none
+done
+for format in v7 ustar gnu oldgnu pax; do
+    # The first two leave out what they have no room for.
+    tar --format="$format" -C "$work" -cf "$work/archives/$format.tar" tree 2>/dev/null || true
+done
+for format in gnu oldgnu; do
+    tar --format="$format" -C "$work" -cSf "$work/archives/$format-sparse.tar" tree
+done
+for version in 0.0 0.1 1.0; do
+    tar --format=pax --sparse-version="$version" -C "$work" -cSf "$work/archives/pax-$version.tar" tree
 done
 
 list() { find "$work/archives" -name '*.tar' -print0 | sort -z; }

@@ -133,6 +133,8 @@ static void takes_signed_and_unsigned_sums(void **state)
     snprintf(text, sizeof(text), "%06o", (unsigned)sum);
     memcpy(block->bytes + 148, text, 7);
     assert_parsed(block, &header);
+    block->bytes[155] = 0xff; /* behind the NUL, and in neither sum */
+    assert_parsed(block, &header);
 
     block->bytes[0]++;
     assert_refused(block, "checksum");

@@ -111,7 +111,7 @@ static void takes_a_trailing_slash_for_a_directory_in_v7_only(void **state)
 
     tar_builder_header(&rig->archive, &(struct tar_member){.name = "v7/"});
     tar_builder_header(&rig->archive, &(struct tar_member){.name = "v7"});
-    add(rig, (struct tar_member){.name = "new/", .type = '0'});
+    add(rig, (struct tar_member){.name = "new/", .type = '0', .link = "means nothing"});
     assert_string_equal(describe(rig), "d v7/ 0644 0:0 0 m=0.000000000 a=-\n"
                                        "f v7 0644 0:0 0 m=0.000000000 a=-\n"
                                        "f new/ 0644 0:0 0 m=0.000000000 a=-\n");
@@ -469,6 +469,55 @@ static void skips_what_was_not_read(void **state)
     assert_null(tar_reader_free(reader));
 }
 
+static void refuses_to_skip_what_is_cut_off(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct tar_reader *reader;
+    const struct entry *entry;
+    struct tar_feed feed;
+
+    tar_builder_file(&rig->archive, "f", "0123456789");
+    feed = tar_feed_of(&rig->archive, 100, rig->pool);
+    feed.length = TAR_BLOCK + 9;
+    assert_int_equal(tar_reader_new(&reader, tar_feed_next, &feed, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, &why), CONDITION_INVALID);
+    assert_non_null(strstr(why.text, "\"f\" at byte 0: the archive is cut off at byte 521"));
+    tar_reader_free(reader);
+}
+
+static void asks_no_more_after_the_end_and_lets_its_chunk_go(void **state)
+{
+    struct rig *rig = *state;
+    struct tar_reader *reader;
+    const struct entry *entry;
+    struct tar_feed feed;
+    struct chunk *chunk;
+
+    tar_builder_file(&rig->archive, "f", "0123456789");
+    feed = tar_feed_of(&rig->archive, STEP, rig->pool);
+    feed.length = TAR_BLOCK + 100; /* in the padding */
+    assert_int_equal(tar_reader_new(&reader, tar_feed_next, &feed, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 0);
+    assert_null(entry);
+    assert_int_equal(feed.asked, 2);
+    tar_reader_free(reader);
+
+    tar_builder_end(&rig->archive);
+    tar_builder_end(&rig->archive);
+    feed = tar_feed_of(&rig->archive, STEP, rig->pool);
+    assert_int_equal(tar_reader_new(&reader, tar_feed_next, &feed, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 0);
+    assert_int_equal(tar_reader_next(reader, &entry, NULL), 0);
+    assert_null(entry);
+    chunk = chunk_take(rig->pool); /* would wait for ever */
+    assert_non_null(chunk);
+    chunk_unref(chunk);
+    tar_reader_free(reader);
+}
+
 static void ignores_sparse_records_of_an_unknown_version(void **state)
 {
     struct rig *rig = *state;
@@ -609,6 +658,8 @@ int main(void)
         with_rig(takes_headers_up_to_the_limit),
         with_rig(refuses_sparse_data_of_another_length_when_it_is_read),
         with_rig(skips_what_was_not_read),
+        with_rig(refuses_to_skip_what_is_cut_off),
+        with_rig(asks_no_more_after_the_end_and_lets_its_chunk_go),
         with_rig(ignores_sparse_records_of_an_unknown_version),
         with_rig(bounds_the_memory_of_a_sparse_map),
         with_rig(lets_runs_be_kept_with_their_chunks),
