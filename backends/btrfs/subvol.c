@@ -9,10 +9,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/btrfs_tree.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static void subvol_name(uint64_t id, char name[SUBVOL_NAME])
@@ -128,17 +126,6 @@ int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct r
 
 /* ---- ending one ---- */
 
-/* A privileged container may have marked its root immutable. */
-static void subvol_thaw(int fd)
-{
-    int flags;
-
-    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) {
-        flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
-        (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
-    }
-}
-
 int subvol_remove(const struct pool *pool, uint64_t id, struct reason *why)
 {
     scoped_fd int fd = -1;
@@ -156,7 +143,7 @@ int subvol_remove(const struct pool *pool, uint64_t id, struct reason *why)
     result = subvol_open(pool, id, &fd, why);
     if (result != 0)
         return result == CONDITION_NOT_FOUND ? 0 : result;
-    subvol_thaw(fd);
+    nested_thaw(fd); /* a privileged container may have marked its root immutable */
     result = nested_remove(pool, fd, why);
     if (result != 0)
         return amend(why, result, "remove volume %" PRIu64, id);

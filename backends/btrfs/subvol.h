@@ -36,4 +36,7 @@ int subvol_each(const struct pool *pool, backend_visit *visit, void *context, st
 /* Ends all subvolumes nested in the one whose root is FD, however deep. */
 int nested_remove(const struct pool *pool, int fd, struct reason *why);
 
+/* Takes the immutable and append-only marks off a file; best effort. */
+void nested_thaw(int fd);
+
 #endif
