@@ -204,7 +204,7 @@ int pax_parse(struct pax *pax, uint8_t *records, size_t length, struct reason *w
 
     pax_clear(pax);
     while (cursor.left > 0) {
-        struct bytes key, value;
+        struct bytes key = {0}, value = {0};
 
         result = take_record(&cursor, &key, &value, why);
         if (result == 0)
