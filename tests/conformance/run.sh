@@ -29,9 +29,11 @@ folder) rig_loop_mount btrfs "$RIG_DIR/t" 8G ;;
 embedded) rig_loop_mount ext4 "$RIG_DIR/t" 16G ;;
 esac
 mkdir -p "$RIG_DIR/t/root" "$RIG_DIR/t/tmp"
+# Shared layers are off by default; the suite looks at them too.
+printf '[snapshots]\nshare_layers = true\n' >"$RIG_DIR/config.toml"
 # shellcheck disable=SC2016
-printf '#!/bin/sh\nexec "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
-    "$COWSNAPD" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
+printf '#!/bin/sh\nexec "%s" --config "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
+    "$COWSNAPD" "$RIG_DIR/config.toml" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
 chmod +x "$RIG_DIR/serve"
 
 status=0

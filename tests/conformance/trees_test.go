@@ -31,7 +31,7 @@ func TestRootOfAnEmptySnapshot(t *testing.T) {
 
 func TestRootPermissionSurvives(t *testing.T) {
 	base := commit(t, "base", "", func(root string) {
-		must(t, os.Chmod(root, 0o1701))
+		must(t, syscall.Chmod(root, 0o1701))
 		must(t, os.Chown(root, 12, 34))
 	})
 	mounted(t, prepare(t, key(t, "child"), base), func(root string) {
