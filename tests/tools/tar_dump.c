@@ -163,7 +163,7 @@ int main(int argc, char **argv)
     struct dump dump = {.pool = chunk_pool_new(2)};
 
     if (argc <= first || !dump.pool) {
-        fprintf(stderr, "usage: tar_dump [-v] CHUNK FILE...\n");
+        (void)fprintf(stderr, "usage: tar_dump [-v] CHUNK FILE...\n");
         return 2;
     }
     dump.step = strtoul(argv[first], NULL, 10);
@@ -183,8 +183,8 @@ int main(int argc, char **argv)
         result = dump_archive(&dump, &why);
         printf("%s\n", result == 0 ? "end" : "error");
         if (verbose && result != 0)
-            fprintf(stderr, "%s: %d %s\n", argv[i], result, why.text);
-        fclose(dump.file);
+            (void)fprintf(stderr, "%s: %d %s\n", argv[i], result, why.text);
+        (void)fclose(dump.file);
     }
     chunk_pool_free(dump.pool);
     return 0;
