@@ -32,13 +32,13 @@ uint8_t *bytes_copy(struct bytes source)
     return copy;
 }
 
-/* Length of the well-formed UTF-8 sequence at the start of BYTES, 0 when there is none. Overlong
- * forms, surrogates and values past U+10FFFF are not well formed (Unicode 15, table 3-7). */
-static size_t utf8_sequence(struct bytes bytes)
+size_t bytes_utf8_sequence(struct bytes bytes)
 {
     const uint8_t *at = bytes.data;
     size_t length;
 
+    if (bytes.length == 0)
+        return 0;
     if (at[0] < 0x80)
         return 1;
     if (at[0] >= 0xc2 && at[0] <= 0xdf)
@@ -68,7 +68,7 @@ const char *bytes_quote(struct bytes bytes, char *buffer, size_t size)
 
     buffer[used++] = '"';
     while (at < bytes.length) {
-        size_t sequence = utf8_sequence(bytes_from(bytes.data + at, bytes.length - at));
+        size_t sequence = bytes_utf8_sequence(bytes_from(bytes.data + at, bytes.length - at));
         uint8_t byte = bytes.data[at];
         bool plain = sequence > 1 ||
                      (sequence == 1 && byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\\');

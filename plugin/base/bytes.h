@@ -38,6 +38,10 @@ int bytes_compare(struct bytes a, struct bytes b);
 
 bool bytes_start_with(struct bytes whole, struct bytes prefix);
 
+/* Length of the well-formed UTF-8 sequence at the start of BYTES, 0 when there is none. Overlong
+ * forms, surrogates and values past U+10FFFF are not well formed (Unicode 15, table 3-7). */
+size_t bytes_utf8_sequence(struct bytes bytes);
+
 /* A copy the caller frees, with a NUL after its end for convenience; NULL when memory is out. */
 uint8_t *bytes_copy(struct bytes source);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 extern "C" {
+#include "base/bytes.h"
 #include "base/result.h"
 }
 #include "config/toml_reader.h"
@@ -80,11 +81,31 @@ std::vector<toml_item> items_by_line(const toml::table &document)
     return items;
 }
 
+/* toml++ decodes ahead of what it parses, and so tells a wrong line for bytes that are no UTF-8. */
+int check_encoding(struct bytes document, const char *name, struct reason *why)
+{
+    unsigned line = 1;
+
+    while (document.length > 0) {
+        size_t sequence = bytes_utf8_sequence(document);
+
+        if (sequence == 0)
+            return refuse(why, CONDITION_INVALID,
+                          "%s:%u: not valid TOML: the byte 0x%02x is not UTF-8 here", name, line,
+                          document.data[0]);
+        line += document.data[0] == '\n';
+        document = bytes_from(document.data + sequence, document.length - sequence);
+    }
+    return 0;
+}
+
 } // namespace
 
 int toml_read(struct bytes document, const char *name, toml_visit *visit, void *context,
               struct reason *why)
 {
+    if (int result = check_encoding(document, name, why))
+        return result;
     try {
         const char *text = reinterpret_cast<const char *>(document.data);
         const toml::table table = toml::parse(std::string_view(text ? text : "", document.length),
