@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rpc/wire.h"
+
+#include "unit/cmocka_setup.h"
+
+static void sees_stamp(int64_t nanoseconds, int64_t seconds, int32_t nanos)
+{
+    Containerd__Types__Timestamp stamp = wire_timestamp(nanoseconds);
+
+    assert_int_equal(stamp.seconds, seconds);
+    assert_int_equal(stamp.nanos, nanos);
+    assert_int_equal(wire_nanoseconds(&stamp), nanoseconds);
+}
+
+static void nanos_are_positive_on_both_sides_of_the_epoch(void **state)
+{
+    (void)state;
+    sees_stamp(0, 0, 0);
+    sees_stamp(1700000000123456789, 1700000000, 123456789);
+    sees_stamp(-1, -1, 999999999);
+    sees_stamp(-1000000000, -1, 0);
+    sees_stamp(-1500000000, -2, 500000000);
+    sees_stamp(INT64_MAX, 9223372036, 854775807);
+}
+
+static void a_time_out_of_reach_is_as_far_as_can_be(void **state)
+{
+    Containerd__Types__Timestamp stamp = CONTAINERD__TYPES__TIMESTAMP__INIT;
+
+    (void)state;
+    stamp.seconds = INT64_MAX;
+    assert_int_equal(wire_nanoseconds(&stamp), INT64_MAX);
+    stamp.seconds = INT64_MIN;
+    assert_int_equal(wire_nanoseconds(&stamp), INT64_MIN);
+    assert_int_equal(wire_nanoseconds(NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nanos_are_positive_on_both_sides_of_the_epoch),
+        cmocka_unit_test(a_time_out_of_reach_is_as_far_as_can_be),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
