@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,32 @@ static int open_bind(struct target *target, const struct mount *mount, struct re
 {
     target->whiteouts = WHITEOUT_DELETE;
     return open_folder(mount->source, &target->directory, why);
+}
+
+/* Nobody reaches a volume of ours by naming a folder: what can be written was found by
+ * snapshots_hold(), and anything else below the pool is a committed layer or a stranger's try. */
+static int refuse_our_pool(const struct target *target, struct snapshots *snapshots,
+                           struct reason *why)
+{
+    struct pool_status pool;
+    char link[64], path[4096];
+    ssize_t length;
+    size_t prefix;
+    int result = snapshots_pool(snapshots, &pool, why);
+
+    if (result)
+        return result;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", target->directory);
+    length = readlink(link, path, sizeof(path) - 1);
+    if (length < 0)
+        return failure(why, errno, "look where the mount's folder lies");
+    path[length] = '\0';
+    prefix = strlen(pool.path);
+    if (strncmp(path, pool.path, prefix) == 0 && (path[prefix] == '/' || path[prefix] == '\0'))
+        return refuse(why, CONDITION_INVALID,
+                      "the folder %s lies in the pool, but is no active snapshot's mount",
+                      quoted(bytes_of(path)));
+    return 0;
 }
 
 static void free_lowers(char **lowers)
@@ -136,9 +163,14 @@ int target_open(struct target *target, struct snapshots *snapshots, const struct
     if (result != CONDITION_UNIMPLEMENTED)
         return result;
     result = open_foreign(target, mounts, why);
+    if (!result)
+        result = refuse_our_pool(target, snapshots, why);
     if (result) {
         free_lowers(target->lowers);
         target->lowers = NULL;
+        if (target->directory >= 0)
+            close(target->directory);
+        target->directory = -1;
     }
     return result;
 }

@@ -308,6 +308,11 @@ static int count_unsealed(void *context, const struct snapshot_info *info, struc
     return 0;
 }
 
+int snapshots_pool(struct snapshots *snapshots, struct pool_status *pool, struct reason *why)
+{
+    return snapshots->options.ops->status(snapshots->options.backend, pool, why);
+}
+
 int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures,
                       struct reason *why)
 {
@@ -319,7 +324,7 @@ int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *fig
     *figures = (struct snapshots_figures){.damaged = snapshots->damaged};
     result = store_figures(options->store, &figures->store, why);
     if (!result)
-        result = options->ops->status(options->backend, &figures->pool, why);
+        result = snapshots_pool(snapshots, &figures->pool, why);
     if (!result)
         result = store_read(options->store, count_removals, &intents, why);
     if (!result && options->seal && options->ops->seal)

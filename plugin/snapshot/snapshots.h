@@ -128,6 +128,9 @@ struct snapshots_figures {
     uint64_t damaged; /* records whose volume was missing at the start */
 };
 
+/* The state of the pool. */
+int snapshots_pool(struct snapshots *snapshots, struct pool_status *pool, struct reason *why);
+
 int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures,
                       struct reason *why);
 
