@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_LAYER_PATH_H
+#define COWSNAP_LAYER_PATH_H
+
+/*
+ * Names of a layer, and the way from them to folders beneath the target.
+ *
+ * A *tree name* is a clean name without its leading slash: "usr/lib/x", components that are neither
+ * empty nor "." nor "..", and "" for the target itself. A *resolved* one has in addition no symlink
+ * in it, as far as it exists. Only resolved names are ever opened, and always so that the kernel
+ * refuses to follow a symlink or to leave the target (openat2(2) with RESOLVE_BENEATH |
+ * RESOLVE_NO_SYMLINKS): a tree that changes meanwhile gives an error, never an escape.
+ */
+
+#include "base/result.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PATH_ROOM PATH_MAX    /* bytes a tree name takes at most, with its NUL */
+#define PATH_LINKS_LIMIT 255u /* symlinks followed for one name; as containerd */
+
+struct path_root {
+    int fd;          /* the target, opened for reading; borrowed */
+    bool components; /* go component by component, without openat2; path_root_init() sets it where
+                        the kernel or a filter has none; tests set it too */
+};
+
+/* Looks whether openat2(2) works here (ENOSYS before Linux 5.6; EPERM under some seccomp filters).
+ */
+void path_root_init(struct path_root *root, int fd);
+
+/* Makes a tree name of NAME as an archive has it: ".." is taken lexically and stops at the target,
+ * as Go's filepath.Clean("/" + NAME) would. CONDITION_INVALID when it does not fit. */
+int path_clean(const char *name, char clean[static PATH_ROOM], struct reason *why);
+
+/* Splits a tree name at its last slash: *FOLDER_LENGTH bytes (0 for the target), then the base. */
+const char *path_base(const char *tree_name, size_t *folder_length);
+
+/* Follows the symlinks in NAME (any text, the last component included) inside the target. What does
+ * not exist is taken as it is spelt. The order of steps is that of continuity's fs.RootPath, on
+ * which the outcome of ".." behind a symlink depends. CONDITION_INVALID for a loop, and for a file
+ * where a folder should be. */
+int path_resolve(const struct path_root *root, const char *name, char resolved[static PATH_ROOM],
+                 struct reason *why);
+
+/* Opens what is at the resolved name RESOLVED ("" is the target) with open(2) FLAGS; O_CLOEXEC and
+ * O_NOFOLLOW are added. Returns the descriptor or minus the errno; ELOOP or ENOTDIR tell that a
+ * component is a symlink. */
+int path_open(const struct path_root *root, const char *resolved, int flags);
+
+#endif
