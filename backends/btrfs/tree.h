@@ -29,7 +29,8 @@ struct tree_cursor {
     int fd;
     struct btrfs_ioctl_search_args_v2 *arguments;
     uint64_t tree;
-    struct tree_key next, last;
+    struct tree_key next; /* where the next search begins; a caller may move it on */
+    struct tree_key last;
     uint64_t generation;
     uint32_t batch;  /* items asked for at a time */
     uint32_t ready;  /* items in the buffer not handed out yet */

@@ -11,9 +11,9 @@
 
 /* Items read before an answer has to do with the last known figure: about a millisecond's work on
  * the machine where docs/btrfs.md was measured. */
-#define USAGE_ITEMS 8192
+#define USAGE_ITEMS 2048
 /* Read at a time, so that the bound is not overrun by much. */
-#define USAGE_BATCH 2048
+#define USAGE_BATCH 512
 
 void usage_init(struct usage_cache *cache)
 {
@@ -103,6 +103,9 @@ static int usage_count(int fd, uint64_t since, bool any_length, struct volume_us
         if (result < 0)
             break;
         usage_add(usage, &item, since);
+        /* the next search need not bring the rest of a large folder's entries */
+        if (item.key.type < BTRFS_EXTENT_DATA_KEY)
+            cursor.next = (struct tree_key){item.key.objectid, BTRFS_EXTENT_DATA_KEY, 0};
         result = 0;
     }
     tree_close(&cursor);

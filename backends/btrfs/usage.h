@@ -7,8 +7,9 @@
  * the transaction that wrote it; all that a clone shares with its parent is not newer than the
  * transaction that made the clone, so the search skips it unseen, whatever the size of the parent.
  *
- *   bytes   of the file extents written since the clone: what `du` says of them; of compressed ones
- *           their share of the space on disk. Holes and blocks of the tree itself do not count.
+ *   bytes   of the file extents written since the clone, as `du` counts them, but of compressed
+ *           ones their share of the space on disk, and of a small file whose data lies in the tree
+ *           just its length. Holes and blocks of the tree itself do not count.
  *   inodes  made or changed since the clone (as overlayfs counts what it copies up), without the
  *           root. A folder in which something was made is a changed inode.
  *
