@@ -4,15 +4,14 @@
 int inflater_choose(struct inflate_input *input, const struct inflater **inflater,
                     struct reason *why)
 {
-    /* The last one recognises everything. */
-    static const struct inflater *const all[] = {&inflater_gzip, &inflater_zstd, &inflater_plain};
-    size_t at = 0;
+    static const struct inflater *const compressed[] = {&inflater_gzip, &inflater_zstd};
     int result = inflate_input_want(input, INFLATER_MAGIC_SIZE, why);
 
     if (result)
         return result;
-    while (!all[at]->recognises(input->next, input->available))
-        at++;
-    *inflater = all[at];
+    *inflater = &inflater_plain;
+    for (size_t i = 0; i < sizeof(compressed) / sizeof(compressed[0]); i++)
+        if (compressed[i]->recognises(input->next, input->available))
+            *inflater = compressed[i];
     return 0;
 }

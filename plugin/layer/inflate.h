@@ -54,7 +54,7 @@ struct inflater {
     const char *name; /* "gzip", "zstd", "plain" */
 
     /* Whether a blob whose first COUNT bytes (INFLATER_MAGIC_SIZE, if it has them) are FIRST is of
-     * this format. */
+     * this format. NULL: the format has no mark. */
     bool (*recognises)(const uint8_t *first, size_t count);
 
     int (*open)(struct inflater_handle **handle, struct reason *why);

@@ -90,34 +90,39 @@ static int gzip_damaged(const struct inflater_handle *handle, const struct infla
                   handle->members, handle->member_start, input->offset, what);
 }
 
-/* Uses COUNT bytes of the header; they are at *FIELD until the next call. */
-static int gzip_header_take(struct inflater_handle *handle, struct inflate_input *input,
-                            size_t count, const uint8_t **field, struct reason *why)
+/* Uses COUNT bytes of the header and returns them, valid until the next call; NULL if they cannot
+ * be had, and then *RESULT says why. */
+static const uint8_t *gzip_header_take(struct inflater_handle *handle, struct inflate_input *input,
+                                       size_t count, int *result, struct reason *why)
 {
-    int result = inflate_input_want(input, count, why);
+    const uint8_t *field;
 
-    if (result)
-        return result;
-    if (input->available < count)
-        return gzip_cut_off(handle, input, "header", why);
-    *field = input->next;
-    handle->header_crc = crc32_gzip_refl(handle->header_crc, *field, count);
+    *result = inflate_input_want(input, count, why);
+    if (*result)
+        return NULL;
+    if (input->available < count) {
+        *result = gzip_cut_off(handle, input, "header", why);
+        return NULL;
+    }
+    field = input->next;
+    handle->header_crc = crc32_gzip_refl(handle->header_crc, field, count);
     inflate_input_skip(input, count);
-    return 0;
+    return field;
 }
 
 /* Two bytes of length and as many bytes of whatever. */
 static int gzip_skip_extra(struct inflater_handle *handle, struct inflate_input *input,
                            struct reason *why)
 {
-    const uint8_t *field;
-    int result = gzip_header_take(handle, input, 2, &field, why);
+    int result;
+    const uint8_t *field = gzip_header_take(handle, input, 2, &result, why);
 
-    if (result)
+    if (!field)
         return result;
-    for (size_t left = field[0] | (size_t)field[1] << 8; left > 0 && !result; left--)
-        result = gzip_header_take(handle, input, 1, &field, why);
-    return result;
+    for (size_t left = field[0] | (size_t)field[1] << 8; left > 0; left--)
+        if (!gzip_header_take(handle, input, 1, &result, why))
+            return result;
+    return 0;
 }
 
 /* A name or a comment, up to its zero byte. */
@@ -128,8 +133,8 @@ static int gzip_skip_text(struct inflater_handle *handle, struct inflate_input *
     int result;
 
     do
-        result = gzip_header_take(handle, input, 1, &field, why);
-    while (!result && *field != 0);
+        field = gzip_header_take(handle, input, 1, &result, why);
+    while (field && *field != 0);
     return result;
 }
 
@@ -137,10 +142,10 @@ static int gzip_check_header_crc(struct inflater_handle *handle, struct inflate_
                                  struct reason *why)
 {
     uint32_t counted = handle->header_crc & 0xffff;
-    const uint8_t *field;
-    int result = gzip_header_take(handle, input, 2, &field, why);
+    int result;
+    const uint8_t *field = gzip_header_take(handle, input, 2, &result, why);
 
-    if (result)
+    if (!field)
         return result;
     if ((field[0] | (uint32_t)field[1] << 8) != counted)
         return gzip_damaged(handle, input, "the checksum of its header is wrong", why);
@@ -158,8 +163,8 @@ static int gzip_read_header(struct inflater_handle *handle, struct inflate_input
     handle->member_start = input->offset;
     handle->member_size = 0;
     handle->header_crc = 0;
-    result = gzip_header_take(handle, input, GZIP_FIXED_SIZE, &field, why);
-    if (result)
+    field = gzip_header_take(handle, input, GZIP_FIXED_SIZE, &result, why);
+    if (!field)
         return result;
     if (field[2] != GZIP_METHOD_DEFLATE)
         return gzip_damaged(handle, input, "its compression method is not deflate", why);
@@ -248,7 +253,7 @@ static int gzip_step(struct inflater_handle *handle, struct inflate_input *input
     size_t used, made;
     int code;
 
-    isal->next_in = (uint8_t *)(uintptr_t)input->next;
+    isal->next_in = (uint8_t *)input->next;
     isal->avail_in = (uint32_t)input->available;
     isal->next_out = out;
     isal->avail_out = room > INT32_MAX ? INT32_MAX : (uint32_t)room;

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-static bool plain_recognises(const uint8_t *first, size_t count)
-{
-    (void)first;
-    (void)count;
-    return true;
-}
-
 static int plain_open(struct inflater_handle **handle, struct reason *why)
 {
     (void)why;
@@ -48,7 +41,6 @@ static int plain_inflate(struct inflater_handle *handle, struct inflate_input *i
 
 const struct inflater inflater_plain = {
     .name = "plain",
-    .recognises = plain_recognises,
     .open = plain_open,
     .close = plain_close,
     .inflate = plain_inflate,

@@ -58,15 +58,15 @@ struct stream {
 
     struct chunk_pool *pool;
     struct chunk_queue to_reader, to_hash; /* each with its lock; no lock is taken inside another */
-    atomic_bool stop;                      /* the stream is being closed */
     pthread_t inflate_thread, hash_thread;
-    bool joined;
+    atomic_bool stop; /* the stream is being closed */
+    bool joined;      /* both threads are gone */
 
     /* Of the inflate thread, until it has ended the queues. */
     uint64_t blob_offset, read_ahead; /* what was read, what the kernel was asked for */
     EVP_MD_CTX *blob_hash;            /* NULL when the blob's own bytes are not checked */
-    bool blob_is_plain;               /* its SHA-256 is that of the uncompressed bytes */
     uint64_t size;
+    bool blob_is_plain; /* its SHA-256 is that of the uncompressed bytes */
     int inflate_result;
     struct reason inflate_why;
 

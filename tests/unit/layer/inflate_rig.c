@@ -43,8 +43,7 @@ void rig_append_sample(struct rig_bytes *bytes, size_t length, unsigned seed)
         } else {
             const char *word = words[(state >> 24) % (sizeof(words) / sizeof(words[0]))];
 
-            memcpy(sample + at, word, strlen(word));
-            at += strlen(word);
+            at = (size_t)(stpcpy((char *)sample + at, word) - (char *)sample);
         }
     }
     rig_append(bytes, sample, length);
@@ -64,7 +63,7 @@ void rig_append_gzip(struct rig_bytes *bytes, const void *data, size_t length)
     stream->level_buf_size = ISAL_DEF_LVL1_DEFAULT;
     stream->gzip_flag = IGZIP_GZIP;
     stream->end_of_stream = 1;
-    stream->next_in = (uint8_t *)(uintptr_t)data;
+    stream->next_in = (uint8_t *)data;
     stream->avail_in = (uint32_t)length;
     stream->next_out = out;
     stream->avail_out = (uint32_t)room;
