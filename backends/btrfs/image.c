@@ -62,12 +62,12 @@ static int image_make_unfinished(int root, uint64_t size, struct reason *why)
     if (file < 0)
         return failure(why, errno, "create " IMAGE_NAME_UNFINISHED);
     if (ftruncate(file, (off_t)size) < 0)
-        result = errno == EFBIG
+        result = errno == EFBIG || errno == EINVAL
                      ? refuse(why, CONDITION_INVALID,
                               "pool_size %" PRIu64 " is larger than a file can be here", size)
                      : failure(why, errno, "set the size of " IMAGE_NAME_UNFINISHED);
     else
-        result = mkfs_btrfs(root, IMAGE_NAME_UNFINISHED, why);
+        result = mkfs_btrfs(file, why);
     if (result == 0 && fsync(file) < 0)
         result = failure(why, errno, "write " IMAGE_NAME_UNFINISHED " to disk");
     if (result != 0)

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -21,26 +20,22 @@
  *   -K             a fresh sparse file has nothing to discard
  */
 static char *const mkfs_arguments[] = {
-    "mkfs.btrfs", "-q",     "-K",     "-L", "cowsnap",           "-n", "4096", "-m", "single", "-d",
-    "single",     "--csum", "xxhash", "--", NULL /* the file */, NULL,
+    "mkfs.btrfs", "-q",     "-K",     "-L", "cowsnap",         "-n", "4096", "-m", "single", "-d",
+    "single",     "--csum", "xxhash", "--", "/proc/self/fd/3", NULL,
 };
-#define MKFS_ARGUMENTS (sizeof(mkfs_arguments) / sizeof(*mkfs_arguments))
+#define MKFS_FILE 3
 
 /* A service's PATH often lacks the last three. */
 static const char *const mkfs_places[] = {"mkfs.btrfs", "/usr/sbin/mkfs.btrfs", "/sbin/mkfs.btrfs",
                                           "/usr/local/sbin/mkfs.btrfs"};
 
 /* Starts it with its output going to OUTPUT; a positive errno, ENOENT when it is nowhere. */
-static int mkfs_spawn(int directory, const char *name, int output, pid_t *child)
+static int mkfs_spawn(int file, int output, pid_t *child)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    char *arguments[MKFS_ARGUMENTS];
     sigset_t none, all;
     int error;
-
-    memcpy(arguments, mkfs_arguments, sizeof(arguments));
-    arguments[MKFS_ARGUMENTS - 2] = (char *)name; /* argv is only read */
 
     error = posix_spawn_file_actions_init(&actions);
     if (error != 0)
@@ -66,12 +61,12 @@ static int mkfs_spawn(int directory, const char *name, int output, pid_t *child)
     if (error == 0)
         error = posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
     if (error == 0)
-        error = posix_spawn_file_actions_addfchdir_np(&actions, directory);
+        error = posix_spawn_file_actions_adddup2(&actions, file, MKFS_FILE);
 
     if (error == 0)
         error = ENOENT;
     for (size_t i = 0; error == ENOENT && i < sizeof(mkfs_places) / sizeof(*mkfs_places); i++)
-        error = posix_spawnp(child, mkfs_places[i], &actions, &attributes, arguments, environ);
+        error = posix_spawnp(child, mkfs_places[i], &actions, &attributes, mkfs_arguments, environ);
 
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -99,7 +94,7 @@ static size_t mkfs_listen(int pipe, char *tail, size_t room)
     }
 }
 
-int mkfs_btrfs(int directory, const char *name, struct reason *why)
+int mkfs_btrfs(int file, struct reason *why)
 {
     int ends[2], status;
     char tail[300], shown[QUOTE_ROOM(96)];
@@ -109,7 +104,7 @@ int mkfs_btrfs(int directory, const char *name, struct reason *why)
         return failure(why, errno, "pipe to mkfs.btrfs");
     scoped_fd int reading = ends[0], writing = ends[1];
 
-    int error = mkfs_spawn(directory, name, writing, &child);
+    int error = mkfs_spawn(file, writing, &child);
     if (error == ENOENT)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "mkfs.btrfs is not installed: install btrfs-progs, or name a folder on btrfs "

@@ -4,8 +4,9 @@
 
 #include "base/result.h"
 
-/* Runs mkfs.btrfs on the file NAME in DIRECTORY and waits for its end. CONDITION_UNAVAILABLE when
+/* Runs mkfs.btrfs on the open FILE and waits for its end. It has the file, not its name: one that
+ * outlives its daemon cannot meddle with the file that the next makes. CONDITION_UNAVAILABLE when
  * it is not installed; a failure cites what it printed. */
-int mkfs_btrfs(int directory, const char *name, struct reason *why);
+int mkfs_btrfs(int file, struct reason *why);
 
 #endif

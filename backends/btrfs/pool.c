@@ -203,12 +203,25 @@ static void pool_find_device(struct pool *pool)
     }
 }
 
+/* The descriptor that stays open only reads: a writing one would forbid a remount read-only. */
+static int pool_sign(const struct pool *pool, const char *root_path, struct reason *why)
+{
+    scoped_fd int owner = openat(pool->directory, POOL_OWNER, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    size_t length = strlen(root_path);
+    ssize_t written = owner < 0 ? -1 : write(owner, root_path, length);
+
+    if (written < 0 || (size_t)written != length)
+        return pool_failure(pool, why, written < 0 ? errno : ENOSPC, "write %s/" POOL_OWNER,
+                            pool->path);
+    return 0;
+}
+
 static int pool_claim(struct pool *pool, const char *root_path, struct reason *why)
 {
     char owner[4096 + 1];
 
     pool->owner =
-        openat(pool->directory, POOL_OWNER, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(pool->directory, POOL_OWNER, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (pool->owner < 0)
         return pool_failure(pool, why, errno, "open %s/" POOL_OWNER, pool->path);
     if (flock(pool->owner, LOCK_EX | LOCK_NB) < 0) {
@@ -223,13 +236,8 @@ static int pool_claim(struct pool *pool, const char *root_path, struct reason *w
     ssize_t length = pread(pool->owner, owner, sizeof(owner) - 1, 0);
     if (length < 0)
         return failure(why, errno, "read %s/" POOL_OWNER, pool->path);
-    if (length == 0) {
-        length = pwrite(pool->owner, root_path, strlen(root_path), 0);
-        if (length < 0 || (size_t)length != strlen(root_path))
-            return pool_failure(pool, why, length < 0 ? errno : ENOSPC, "write %s/" POOL_OWNER,
-                                pool->path);
-        return 0;
-    }
+    if (length == 0)
+        return pool_sign(pool, root_path, why);
     if (bytes_equal(bytes_from(owner, (size_t)length), bytes_of(root_path)))
         return 0;
     return refuse(why, CONDITION_INVALID,
