@@ -63,7 +63,7 @@ static bool begin_batch(struct call *call)
     call->metadata_sent = true;
     call->status_begun = call->finishing;
     call->sending = true;
-    error = grpc_call_start_batch(call->handle, operations, count, &call->sent, NULL);
+    error = grpc_call_start_batch(call->handle, operations, count, tag_give(&call->sent), NULL);
     grpc_slice_unref(details);
     if (error == GRPC_CALL_OK)
         return true;
@@ -151,7 +151,7 @@ void call_begin(struct call *call)
     grpc_call_error error;
 
     operation.data.recv_close_on_server.cancelled = &call->cancelled;
-    error = grpc_call_start_batch(call->handle, &operation, 1, &call->closed, NULL);
+    error = grpc_call_start_batch(call->handle, &operation, 1, tag_give(&call->closed), NULL);
     if (error == GRPC_CALL_OK)
         return;
     log_error("rpc: gRPC refused to watch a call: %s", grpc_call_error_to_string(error));

@@ -127,11 +127,11 @@ static void slot_arm(struct slot *slot)
     if (slot->method)
         error = grpc_server_request_registered_call(
             server->core, slot->registered, &call->handle, &call->deadline, &call->metadata,
-            &call->request, server->queue, server->queue, &call->arrived);
+            &call->request, server->queue, server->queue, tag_give(&call->arrived));
     else
         error =
             grpc_server_request_call(server->core, &call->handle, &call->details, &call->metadata,
-                                     server->queue, server->queue, &call->arrived);
+                                     server->queue, server->queue, tag_give(&call->arrived));
     if (error == GRPC_CALL_OK)
         return;
     log_error("rpc: gRPC refused to serve %s: %s", slot->path, grpc_call_error_to_string(error));
@@ -265,7 +265,7 @@ static void *poller_main(void *context)
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         if (event.type == GRPC_OP_COMPLETE) {
-            struct tag *tag = event.tag;
+            struct tag *tag = tag_take(event.tag);
 
             tag->done(tag, event.success);
         }
@@ -526,7 +526,7 @@ struct server *server_close(struct server *server, unsigned grace_seconds)
     stop_accepting(server);
     if (server->polling) {
         health_stop(server->services.health);
-        grpc_server_shutdown_and_notify(server->core, server->queue, &server->down);
+        grpc_server_shutdown_and_notify(server->core, server->queue, tag_give(&server->down));
         drain(server, grace_seconds);
     }
     workers_close(server->short_lane);

@@ -8,8 +8,9 @@
  * So the new socket is bound and made to listen under a temporary name, and only then put in its
  * place: by link(2), which fails when the name is taken, and where a file is there that nobody
  * answers on, by exchanging the two names in one step. What came out of the exchange is tried once
- * more: if somebody listens on it after all, who was quicker, the names are exchanged back. No lock
- * is needed, and whoever connects finds a socket at any time.
+ * more: if somebody listens on it after all, who was quicker, the names are exchanged back. Whoever
+ * connects finds a socket at any time, and of two daemons that start together one gets the place.
+ * (Of three in the same microseconds none might; two on one root cannot run anyway, by its lock.)
  */
 #include "rpc/socket.h"
 

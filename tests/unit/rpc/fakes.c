@@ -83,13 +83,20 @@ unsigned fakes_calls(void)
 
 void fakes_set_list(unsigned entries, size_t label_bytes)
 {
+    pthread_mutex_lock(&fake.lock);
     fake.entries = entries;
     fake.label_bytes = label_bytes;
+    pthread_mutex_unlock(&fake.lock);
 }
 
 const char *fakes_last(void)
 {
-    return fake.last;
+    static char copy[sizeof(fake.last)];
+
+    pthread_mutex_lock(&fake.lock);
+    memcpy(copy, fake.last, sizeof(copy));
+    pthread_mutex_unlock(&fake.lock);
+    return copy;
 }
 
 static void pass_gate(void)
@@ -114,16 +121,23 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
     pthread_mutex_unlock(&fake.lock);
 }
 
+__attribute__((format(printf, 1, 2))) static void note_more(const char *format, ...)
+{
+    va_list arguments;
+    size_t used;
+
+    pthread_mutex_lock(&fake.lock);
+    used = strlen(fake.last);
+    va_start(arguments, format);
+    vsnprintf(fake.last + used, sizeof(fake.last) - used, format, arguments);
+    va_end(arguments);
+    pthread_mutex_unlock(&fake.lock);
+}
+
 static void append_labels(const struct label *labels, size_t label_count)
 {
-    pthread_mutex_lock(&fake.lock);
-    for (size_t i = 0; i < label_count; i++) {
-        size_t used = strlen(fake.last);
-
-        snprintf(fake.last + used, sizeof(fake.last) - used, " %s=%s", quoted(labels[i].key),
-                 quoted(labels[i].value));
-    }
-    pthread_mutex_unlock(&fake.lock);
+    for (size_t i = 0; i < label_count; i++)
+        note_more(" %s=%s", quoted(labels[i].key), quoted(labels[i].value));
 }
 
 static int judge(struct bytes key, struct reason *why)
@@ -195,15 +209,22 @@ int snapshots_update(struct snapshots *snapshots, struct bytes key, const struct
 int snapshots_list(struct snapshots *snapshots, const struct bytes *filters, size_t filter_count,
                    snapshot_visit *visit, void *context, struct reason *why)
 {
-    char *value = calloc(1, fake.label_bytes + 1);
+    unsigned entries;
+    size_t label_bytes;
+    char *value;
     int result = 0;
 
     (void)snapshots;
     note("list %zu %s", filter_count, filter_count ? quoted(filters[0]) : "none");
-    memset(value, 'v', fake.label_bytes);
-    for (unsigned i = 0; i < fake.entries && result == 0; i++) {
+    pthread_mutex_lock(&fake.lock);
+    entries = fake.entries;
+    label_bytes = fake.label_bytes;
+    pthread_mutex_unlock(&fake.lock);
+    value = calloc(1, label_bytes + 1);
+    memset(value, 'v', label_bytes);
+    for (unsigned i = 0; i < entries && result == 0; i++) {
         char key[32];
-        struct label label = {bytes_of("label"), bytes_from(value, fake.label_bytes)};
+        struct label label = {bytes_of("label"), bytes_from(value, label_bytes)};
         struct snapshot_info info = {
             .kind = SNAPSHOT_COMMITTED, .labels = &label, .label_count = 1, .id = i + 1};
 
@@ -333,10 +354,9 @@ int diff_apply(struct diff *diff, const struct diff_apply_request *request,
          request->encrypted);
     for (size_t i = 0; i < request->mounts->count; i++) {
         const struct mount *mount = &request->mounts->items[i];
-        size_t used = strlen(fake.last);
 
-        snprintf(fake.last + used, sizeof(fake.last) - used, " [%s %s %s %s]", mount->type,
-                 mount->source, mount->target, mount->option_count ? mount->options[0] : "-");
+        note_more(" [%s %s %s %s]", mount->type, mount->source, mount->target,
+                  mount->option_count ? mount->options[0] : "-");
     }
     if (bytes_equal(request->digest, bytes_of("sha256:cancel")))
         return await_flag(request->cancel, why);

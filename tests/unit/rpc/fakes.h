@@ -33,7 +33,8 @@ unsigned fakes_calls(void);
 /* Entries that List has, and the bytes of one label of each. */
 void fakes_set_list(unsigned entries, size_t label_bytes);
 
-/* The last request, as text: the name of the function, then its arguments, quoted. */
+/* The last request, as text: the name of the function, then its arguments, quoted. Good until the
+ * next call. */
 const char *fakes_last(void);
 
 #endif
