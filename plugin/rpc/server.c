@@ -66,6 +66,7 @@ struct slot {
     struct server *server;
     const struct method *method;
     void *registered;
+    atomic_bool bare; /* memory was out when the next call should have been armed */
     char path[128];
 };
 
@@ -99,12 +100,16 @@ static void run_job(struct job *job);
 #define call_of(pointer, member)                                                                   \
     ((struct call *)(void *)((char *)(pointer)-offsetof(struct call, member)))
 
+static void slot_arm(struct slot *slot);
+
 static void server_call_ended(struct call *call)
 {
     struct slot *slot = call->owner;
     struct server *server = slot->server;
 
     call_free(call);
+    if (atomic_exchange(&slot->bare, false))
+        slot_arm(slot);
     pthread_mutex_lock(&server->lock);
     server->calls--;
     pthread_cond_signal(&server->changed);
@@ -119,7 +124,9 @@ static void slot_arm(struct slot *slot)
     grpc_call_error error;
 
     if (!call) {
-        log_error("rpc: out of memory: %s is not served any more; restart the daemon", slot->path);
+        /* tried again with the memory of the next call of this method that ends */
+        log_error("rpc: out of memory: calls of %s wait", slot->path);
+        atomic_store(&slot->bare, true);
         return;
     }
     call->arrived.done = arrived_done;

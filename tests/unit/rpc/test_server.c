@@ -141,24 +141,30 @@ static void a_payload_means_that_the_layer_is_encrypted(void **state)
 
 /* ---- size ---- */
 
-static int stat_with_key_of(struct rig *rig, size_t length)
+/* Begins a Stat with a key of LENGTH bytes. */
+static struct client_call *begin_large(struct rig *rig, size_t length)
 {
     StatRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__STAT_SNAPSHOT_REQUEST__INIT;
-    uint8_t *key = malloc(length);
     struct client_request request = {
         .method = SNAPSHOTS "Stat",
         .reply = &containerd__services__snapshots__v1__stat_snapshot_response__descriptor,
     };
-    uint8_t *wire = malloc(length + 16);
-    int result;
+    uint8_t *key = malloc(length), *wire = malloc(length + 16);
+    struct client_call *call;
 
     memset(key, 'k', length);
     message.key = message_binary(bytes_from(key, length));
+    /* as bytes: the client itself packs nothing that is too large */
     request.wire = bytes_from(wire, protobuf_c_message_pack(&message.base, wire));
-    result = client_unary(rig->client, &request, NULL, NULL, &why);
+    assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
     free(wire);
     free(key);
-    return result;
+    return call;
+}
+
+static int stat_with_key_of(struct rig *rig, size_t length)
+{
+    return end(begin_large(rig, length));
 }
 
 static void sixteen_mebibytes_are_taken(void **state)
@@ -391,6 +397,26 @@ static void too_many_calls_are_refused_and_the_others_served(void **state)
     assert_int_equal(end(waiting), 0);
 }
 
+static void requests_that_wait_take_a_bounded_amount_of_memory(void **state)
+{
+    struct rig *rig = *state;
+    struct client_call *running, *waiting[4];
+
+    rig_restart(rig, 1, 100);
+    running = begin_stat(rig, "gate", 0);
+    fakes_await_gate(1);
+    for (int i = 0; i < 4; i++)
+        waiting[i] = begin_large(rig, 15u << 20);
+    assert_int_equal(end(begin_large(rig, 15u << 20)), CONDITION_EXHAUSTED);
+    assert_non_null(strstr(why.text, "bytes of requests wait already"));
+    fakes_open_gate();
+    assert_int_equal(end(running), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(end(waiting[i]), 0);
+    /* what was held has been given back */
+    assert_int_equal(stat_with_key_of(rig, 15u << 20), 0);
+}
+
 static void stat_does_not_wait_behind_layers(void **state)
 {
     struct rig *rig = *state;
@@ -589,6 +615,7 @@ int main(void)
         in_rig(a_deadline_reaches_the_handler),
         in_rig(a_call_whose_deadline_passed_in_the_queue_is_not_begun),
         in_rig(too_many_calls_are_refused_and_the_others_served),
+        in_rig(requests_that_wait_take_a_bounded_amount_of_memory),
         in_rig(stat_does_not_wait_behind_layers),
         in_rig(many_threads_may_call),
         in_rig(stop_finishes_the_call_in_flight),
