@@ -24,18 +24,10 @@ step_sanitizers() { build_preset asan-ubsan && unit_tests asan-ubsan; }
 step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
 step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
-step_bad_input() { tests/badinput/run.sh; }
-step_tar_reader() { tests/differential/tar_reader_vs_go.sh; }
-step_differential() { tests/differential/run.sh; }
-step_end_to_end_1_6() { tests/e2e/run.sh 1.6; }
-step_end_to_end_1_7() { tests/e2e/run.sh 1.7; }
-step_end_to_end_2() { tests/e2e/run.sh 2; }
 step_speed() { tests/speed/run.sh; }
-step_install() { tests/install/run.sh; }
 
-quick=(unit containerd-suite conformance bad-input)
-all=("${quick[@]}" sanitizers threads install tar-reader differential
-    end-to-end-1-6 end-to-end-1-7 end-to-end-2 speed)
+quick=(unit containerd-suite conformance)
+all=("${quick[@]}" sanitizers threads speed)
 
 # ---- how they are run ----
 

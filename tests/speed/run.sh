@@ -34,7 +34,7 @@ forget() {
     # Children go first; the order of the list does not tell them, so it is tried until none is left.
     while [ -s "$RIG_DIR/names" ]; do
         while read -r name; do
-            ctr snapshots --snapshotter "$snapshotter" rm "$name" >/dev/null 2>&1 || echo "$name"
+            ctr snapshots --snapshotter "$snapshotter" rm "$name" </dev/null >/dev/null 2>&1 || echo "$name"
         done <"$RIG_DIR/names" >"$RIG_DIR/left"
         cmp -s "$RIG_DIR/names" "$RIG_DIR/left" && rig_fail "snapshots of $snapshotter cannot be removed"
         mv "$RIG_DIR/left" "$RIG_DIR/names"
