@@ -325,7 +325,7 @@ static void a_batch_of_refusals_is_no_commit(void **state)
     bench_remove(&bench);
 }
 
-/* Puts far more than the map holds, and hides the failure of it. */
+/* Puts far more than the map holds, and hides the failure of it: behind a condition, or quite. */
 static int put_too_much(struct store_txn *txn, void *context, struct reason *why)
 {
     unsigned *runs = context;
@@ -337,7 +337,7 @@ static int put_too_much(struct store_txn *txn, void *context, struct reason *why
 
         key[0] = (uint8_t)i;
         if (put(txn, &record, why))
-            return refuse(why, CONDITION_INVALID, "a guess");
+            return *runs % 2 ? 0 : refuse(why, CONDITION_INVALID, "a guess");
     }
     return 0;
 }
@@ -359,7 +359,7 @@ static void a_full_map_runs_the_whole_batch_again(void **state)
     run_together(&bench.writer, calls, 3);
     for (int i = 0; i < 3; i++)
         assert_int_equal(calls[i].result, 0);
-    assert_true(runs > 1);
+    assert_true(runs > 2);
     assert_int_equal(figures.snapshots, 21);
     assert_int_equal(figures.active, 21);
     assert_int_equal(atomic_load(&bench.writer.commits), 1);
