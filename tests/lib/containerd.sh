@@ -9,6 +9,7 @@
 #   cowsnap-diff      proxy differ "cowsnap-diff", first in the diff service (1.7.4 and newer)
 #   unpack-cowsnap    2.x: the transfer service unpacks "cowsnap" with cowsnap-diff
 #   unpack-builtin    2.x: the transfer service unpacks btrfs, native and overlayfs with walking
+#   no-gc             no garbage collection by itself: snapshots that ctr makes without a lease stay
 #   debug             log level debug
 
 CONTAINERD_PID=
@@ -58,6 +59,9 @@ TOML
         unpack-builtin)
             local builtin
             for builtin in native btrfs overlayfs; do containerd_unpack_entry "$platform" "$builtin" walking; done
+            ;;
+        no-gc)
+            printf '[plugins."io.containerd.gc.v1.scheduler"]\n  mutation_threshold = 1000000000\n  startup_delay = "24h"\n'
             ;;
         debug) ;;
         *) rig_fail "containerd_start: no mode '$mode'" ;;

@@ -179,6 +179,17 @@ rig_loop_mount() {
     mount -o loop -t "$type" "$image" "$directory"
 }
 
+# rig_tool NAME: the path of a C program of tests/tools, compiled here when the build tree has none.
+rig_tool() {
+    local built=$RIG_BUILD/tests/tools/$1
+    if [ ! -x "$built" ] || [ "$RIG_TESTS/tools/$1.c" -nt "$built" ]; then
+        built=$RIG_DIR/$1
+        [ -x "$built" ] || cc -std=gnu17 -D_GNU_SOURCE -O2 -o "$built" "$RIG_TESTS/tools/$1.c" -lcrypto ||
+            rig_fail "tests/tools/$1.c does not compile"
+    fi
+    echo "$built"
+}
+
 # rig_now: milliseconds, for figures only.
 rig_now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 

@@ -23,22 +23,22 @@ mkdir -p "$RIG_DIR/pool/builtin" "$RIG_DIR/pool/cowsnap" "$RIG_DIR/c/root/io.con
 mount --bind "$RIG_DIR/pool/builtin" "$RIG_DIR/c/root/io.containerd.snapshotter.v1.btrfs"
 
 cowsnapd_start "$RIG_DIR/pool/cowsnap" --content-root "$RIG_DIR/c/root/io.containerd.content.v1.content"
-containerd_start "$RIG_DIR/c" "$bin" cowsnap cowsnap-diff
+containerd_start "$RIG_DIR/c" "$bin" cowsnap cowsnap-diff no-gc
 ctr images import --no-unpack "$archive" >/dev/null
 digest=$(ctr images ls | awk 'NR == 2 { print $3 }')
 
-forget() {
-    local snapshotter=$1 name
-    for name in $(ctr snapshots --snapshotter "$snapshotter" ls | awk 'NR > 1 { print $1 }'); do echo "$name"; done |
-        tac >"$RIG_DIR/names"
-    # Children go first; the order of the list does not tell them, so it is tried until none is left.
-    while [ -s "$RIG_DIR/names" ]; do
-        while read -r name; do
-            ctr snapshots --snapshotter "$snapshotter" rm "$name" </dev/null >/dev/null 2>&1 || echo "$name"
-        done <"$RIG_DIR/names" >"$RIG_DIR/left"
-        cmp -s "$RIG_DIR/names" "$RIG_DIR/left" && rig_fail "snapshots of $snapshotter cannot be removed"
-        mv "$RIG_DIR/left" "$RIG_DIR/names"
+# One round over the snapshots of one snapshotter: children go first, and the list does not tell them, so
+# rounds follow until none is left.
+forget_round() {
+    local name
+    for name in $(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1 { print $1 }'); do
+        ctr snapshots --snapshotter "$1" rm "$name" </dev/null >/dev/null 2>"$RIG_DIR/forget.log" || true
     done
+    [ -z "$(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1')" ]
+}
+
+forget() {
+    rig_until 60 forget_round "$1" || rig_fail "snapshots of $1 cannot be removed: $(cat "$RIG_DIR/forget.log")"
     btrfs subvolume sync "$RIG_DIR/pool" >/dev/null
     sync -f "$RIG_DIR/pool"
 }
@@ -63,10 +63,18 @@ ratio=$(awk "BEGIN { printf \"%.2f\", $builtin / $ours }")
 echo "built-in btrfs: $(tr '\n' ' ' <"$RIG_DIR/btrfs.ms")ms; cowsnap: $(tr '\n' ' ' <"$RIG_DIR/cowsnap.ms")ms"
 
 # At rest: resident memory of a fresh daemon, and processor time over a while.
+containerd_end
 cowsnapd_stop
 cowsnapd_again
-resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$COWSNAPD_PID/status")
 ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$COWSNAPD_PID/stat"; }
+started() { # its start is over once a second passes without processor time
+    local before
+    before=$(ticks)
+    sleep 1
+    [ "$(ticks)" = "$before" ]
+}
+rig_until 30 started || rig_fail "the daemon does not come to rest after its start"
+resident=$(awk '/^VmRSS/ { print $2 }' "/proc/$COWSNAPD_PID/status")
 before=$(ticks)
 sleep 10 # the measurement itself: processor time of an idle daemon over ten seconds
 used=$(($(ticks) - before))

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tree_dump [--no-xattr PREFIX]… DIRECTORY: a tree as text, so that two trees are equal exactly
-// when their dumps are. One line a path, sorted by bytes, fields parted by tabs:
+// tree_dump [--no-xattr PREFIX]… [--fresh-from SECONDS] DIRECTORY: a tree as text, so that two
+// trees are equal exactly when their dumps are. One line a path, sorted by bytes, fields parted by
+// tabs:
 //
 //   path  type  mode  uid:gid  mtime  size  device  content  group  attributes
 //
@@ -23,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 struct row {
@@ -37,6 +39,7 @@ struct dump {
     size_t count, room;
     const char *ignored[16]; // prefixes of attribute names
     size_t ignored_count;
+    time_t fresh_from, fresh_to;
 };
 
 static _Noreturn void die(const char *what, const char *path)
@@ -271,13 +274,16 @@ static char type_of(mode_t mode)
     }
 }
 
-static void row_print(const struct row *row, size_t group)
+static void row_print(const struct dump *dump, const struct row *row, size_t group)
 {
     const struct stat *st = &row->st;
     char *path = text_of(row->path, strlen(row->path));
-    printf("%s\t%c\t%04o\t%u:%u\t%jd.%09ld\t", path, type_of(st->st_mode),
-           (unsigned)(st->st_mode & 07777), st->st_uid, st->st_gid, (intmax_t)st->st_mtim.tv_sec,
-           st->st_mtim.tv_nsec);
+    printf("%s\t%c\t%04o\t%u:%u\t", path, type_of(st->st_mode), (unsigned)(st->st_mode & 07777),
+           st->st_uid, st->st_gid);
+    if (st->st_mtim.tv_sec >= dump->fresh_from && st->st_mtim.tv_sec <= dump->fresh_to)
+        printf("now\t");
+    else
+        printf("%jd.%09ld\t", (intmax_t)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
     if (S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
         printf("%jd\t", (intmax_t)st->st_size);
     else
@@ -297,12 +303,20 @@ static void row_print(const struct row *row, size_t group)
 
 int main(int argc, char **argv)
 {
-    struct dump dump = {0};
+    struct dump dump = {.fresh_from = 1, .fresh_to = 0};
     int at = 1;
-    for (; at + 1 < argc && strcmp(argv[at], "--no-xattr") == 0 && dump.ignored_count < 16; at += 2)
-        dump.ignored[dump.ignored_count++] = argv[at + 1];
+    for (; at + 2 < argc; at += 2) {
+        if (strcmp(argv[at], "--no-xattr") == 0 && dump.ignored_count < 16) {
+            dump.ignored[dump.ignored_count++] = argv[at + 1];
+        } else if (strcmp(argv[at], "--fresh-from") == 0) {
+            dump.fresh_from = (time_t)strtoll(argv[at + 1], NULL, 10);
+            dump.fresh_to = time(NULL);
+        } else {
+            break;
+        }
+    }
     if (at + 1 != argc) {
-        fputs("usage: tree_dump [--no-xattr PREFIX]... DIRECTORY\n", stderr);
+        fputs("usage: tree_dump [--no-xattr PREFIX]... [--fresh-from SECONDS] DIRECTORY\n", stderr);
         return 2;
     }
     int fd = open(argv[at], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -313,7 +327,7 @@ int main(int argc, char **argv)
     qsort(dump.rows, dump.count, sizeof *dump.rows, by_path);
     size_t *group = groups_of(&dump);
     for (size_t i = 0; i < dump.count; i++) {
-        row_print(&dump.rows[i], group[i]);
+        row_print(&dump, &dump.rows[i], group[i]);
         free(dump.rows[i].path);
         free(dump.rows[i].content);
         free(dump.rows[i].attributes);

@@ -1,0 +1,227 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# run.sh [cowsnap|overlay|proof] [--only REGEX] [--fresh] [--no-real]: the same layers by two differs; the
+# trees must be equal.
+#
+#   cowsnap   (default) what containerd's own differ makes on its built-in btrfs snapshotter, against what
+#             cowsnap's Apply makes on cowsnap's snapshotter
+#   overlay   what each makes in the upper folder of containerd's overlayfs snapshotter, whiteouts and
+#             opaque marks in overlayfs's form
+#   proof     the differ of containerd 1.7 against that of containerd 2, both on built-in btrfs: shows that
+#             this rig itself finds no difference where there is none (native would not do: its copies
+#             lose the times of directories)
+#
+# The layers: all of the generated corpus (tests/corpus), those that must be refused too, and those of the
+# images of tests/images. A layer that containerd refuses must be refused by cowsnap and the reverse.
+# What containerd made is kept below BUILD/differential and made again when anything it depends on has
+# changed, or with --fresh. Trees and differences of a failure are left there too.
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+
+mode=cowsnap only=. fresh='' real=1
+while [ $# -gt 0 ]; do
+    case $1 in
+    cowsnap | overlay | proof) mode=$1 ;;
+    --only) only=${2:?--only needs a regular expression} && shift ;;
+    --fresh) fresh=1 ;;
+    --no-real) real= ;;
+    *) rig_fail "unknown argument '$1'; see the head of $0" ;;
+    esac
+    shift
+done
+rig_need_root
+rig_need mkfs.btrfs losetup zstd gzip
+rig_begin diff
+bin=$(containerd_peer 1.7)
+tree_dump=$(rig_tool tree_dump)
+# Go's own decompressors: what another program in PATH makes of odd streams is not the reference.
+export CONTAINERD_DISABLE_PIGZ=1 CONTAINERD_DISABLE_IGZIP=1
+
+# ---- the layers: one line each in $RIG_DIR/layers: name, manifest digest to unpack, chain id to look at ----
+
+results=$RIG_BUILD/differential
+mkdir -p "$results"
+results=$(cd "$results" && pwd)
+corpus=$RIG_DIR/corpus
+"$RIG_PYTHON" "$RIG_TESTS/corpus/odd_layers.py" "$corpus" >/dev/null
+archives=("$corpus/corpus.oci.tar")
+cut -f 1,5,6 "$corpus/layers.tsv" "$corpus/refused.tsv" >"$RIG_DIR/layers"
+COWSNAP_BUILD=$RIG_BUILD
+export COWSNAP_BUILD
+archives+=("$("$RIG_TESTS/images/make_image.sh" minimal gzip,zstd,none)")
+[ -z "$real" ] || archives+=("$("$RIG_TESTS/images/make_image.sh" real)")
+for archive in "${archives[@]:1}"; do
+    "$RIG_PYTHON" -I - "$archive" <<'PYTHON' >>"$RIG_DIR/layers"
+import hashlib, json, sys, tarfile
+with tarfile.open(sys.argv[1]) as tar:
+    blob = lambda digest: json.load(tar.extractfile("blobs/sha256/" + digest[7:]))
+    for entry in json.load(tar.extractfile("index.json"))["manifests"]:
+        image = entry["annotations"]["io.containerd.image.name"].split("/")[1].split(":")[0]
+        chain = None
+        for i, diff in enumerate(blob(blob(entry["digest"])["config"]["digest"])["rootfs"]["diff_ids"], 1):
+            chain = diff if chain is None else "sha256:" + hashlib.sha256(f"{chain} {diff}".encode()).hexdigest()
+            print(f"{image}-{i}", chain, entry["digest"], sep="\t")
+PYTHON
+done
+grep -E -- "$only" "$RIG_DIR/layers" >"$RIG_DIR/selected" || rig_fail "no layer is called like '$only'"
+
+# ---- one side: unpack all by one snapshotter, write each tree down ----
+
+# side NAME SNAPSHOTTER: into $results/NAME: LAYER.dump, or LAYER.refused with containerd's words.
+side() {
+    local out=$results/$1 snapshotter=$2 name chain digest where=$RIG_DIR/view since unpacked='' status=0
+    rm -rf "$out" && mkdir -p "$out" "$where"
+    since=$(date +%s)
+    ctr_quiet image import --no-unpack "${archives[0]}"
+    for archive in "${archives[@]:1}"; do ctr_quiet image import --no-unpack "$archive"; done
+    while IFS=$'\t' read -r name chain digest; do
+        if [ "$digest" != "$unpacked" ]; then
+            status=0
+            ctr snapshots unpack --snapshotter "$snapshotter" "$digest" >/dev/null 2>"$RIG_DIR/said" </dev/null || status=$?
+            unpacked=$digest
+        fi
+        if [ "$status" != 0 ]; then
+            cp "$RIG_DIR/said" "$out/$name.refused"
+            continue
+        fi
+        ctr snapshots --snapshotter "$snapshotter" view look "$chain" >/dev/null </dev/null
+        if [ "$snapshotter" = overlayfs ]; then
+            # The upper folder of a committed layer is the first lower one of a view on it.
+            ctr snapshots --snapshotter "$snapshotter" mounts "$where" look </dev/null >"$RIG_DIR/mounts"
+            local upper
+            upper=$(sed -nE 's/.*lowerdir=([^:,]*).*/\1/p; s|^mount -t bind ([^ ]*) .*|\1|p' "$RIG_DIR/mounts" | head -n 1)
+            "$tree_dump" --fresh-from "$since" --no-xattr trusted.overlay.origin --no-xattr trusted.overlay.impure \
+                "$upper" >"$out/$name.dump"
+        else
+            eval "$(ctr snapshots --snapshotter "$snapshotter" mounts "$where" look </dev/null)"
+            "$tree_dump" --fresh-from "$since" "$where" >"$out/$name.dump"
+            umount "$where"
+        fi
+        ctr snapshots --snapshotter "$snapshotter" rm look </dev/null
+    done <"$RIG_DIR/selected"
+    touch "$out/.complete"
+}
+
+ctr_quiet() { ctr "$@" >/dev/null 2>"$RIG_DIR/said" || { cat "$RIG_DIR/said" >&2; rig_fail "ctr $1 $2 failed"; }; }
+
+# Everything a side's result depends on but cowsnap itself.
+fingerprint() {
+    {
+        cat "$RIG_TESTS/differential/run.sh" "$RIG_TESTS/tools/tree_dump.c" "$RIG_DIR/selected"
+        "$bin/containerd" --version
+        uname -r
+    } | sha256sum | cut -c1-16
+}
+
+# reference NAME SNAPSHOTTER: a side by containerd's own differ, kept between runs.
+reference() {
+    local print
+    print=$(fingerprint)
+    if [ -z "$fresh" ] && [ -e "$results/$1/.complete" ] && [ "$(cat "$results/$1/.fingerprint" 2>/dev/null)" = "$print" ]; then
+        return
+    fi
+    containerd_start "$RIG_DIR/c-$1" "$bin" unpack-builtin no-gc
+    side "$1" "$2"
+    containerd_end
+    echo "$print" >"$results/$1/.fingerprint"
+}
+
+# containerd's database and blobs on tmpfs: only the trees are of interest, and they are on btrfs.
+prepare_root() {
+    local folder=$RIG_DIR/c-$1 snapshotter
+    mkdir -p "$folder"
+    mount -t tmpfs -o size=4g rig "$folder"
+    for snapshotter in btrfs overlayfs; do
+        mkdir -p "$folder/root/io.containerd.snapshotter.v1.$snapshotter" "$RIG_DIR/pool/$1-$snapshotter"
+        mount --bind "$RIG_DIR/pool/$1-$snapshotter" "$folder/root/io.containerd.snapshotter.v1.$snapshotter"
+    done
+}
+
+rig_loop_mount btrfs "$RIG_DIR/pool" 24G
+started=$(rig_now)
+case $mode in
+proof)
+    prepare_root walking-btrfs && reference walking-btrfs btrfs
+    bin=$(containerd_peer 2)
+    prepare_root walking-btrfs-2 && reference walking-btrfs-2 btrfs
+    a=walking-btrfs b=walking-btrfs-2
+    ;;
+cowsnap | overlay)
+    cowsnapd_need
+    if [ "$mode" = cowsnap ]; then
+        a=walking-btrfs b=cowsnap snapshotter=cowsnap
+        prepare_root $a && reference $a btrfs
+    else
+        a=walking-overlay b=cowsnap-overlay snapshotter=overlayfs
+        prepare_root $a && reference $a overlayfs
+    fi
+    prepare_root $b
+    mkdir -p "$RIG_DIR/pool/cowsnap"
+    cowsnapd_start "$RIG_DIR/pool/cowsnap" --content-root "$RIG_DIR/c-$b/root/io.containerd.content.v1.content"
+    containerd_start "$RIG_DIR/c-$b" "$bin" cowsnap cowsnap-diff no-gc
+    # Without walking to fall back on: what cowsnap does not take must show.
+    sed -i 's/\["cowsnap-diff", "walking"\]/["cowsnap-diff"]/' "$CONTAINERD_DIR/config.toml"
+    containerd_stop
+    containerd_again
+    side $b $snapshotter
+    containerd_end
+    cowsnapd_stop || rig_fail "cowsnapd did not leave cleanly"
+    ;;
+esac
+
+# ---- the comparison ----
+
+# Layers in which cowsnap differs on purpose, each with its reason; a difference that is gone counts too.
+#   global-*           containerd makes the parent folder of a global PAX header's own name and removes what
+#                      bears that name; a header is no member of the tree, so cowsnap leaves it alone
+#   sparse-old-gnu*, sparse-no-hole, sparse-over-lower   GNU tar's old sparse files: containerd refuses them
+#   labelled-plain-is-gzip   a gzip blob that calls itself plain: containerd refuses it
+on_purpose() {
+    [ "$mode" != proof ] || return 1
+    case $1 in
+    format-global-twice-in-the-middle | format-global-first-with-local) ;;
+    sparse-old-gnu | sparse-old-gnu-extended | sparse-old-gnu-only-hole | sparse-no-hole | sparse-over-lower) ;;
+    labelled-plain-is-gzip) ;;
+    *) return 1 ;;
+    esac
+}
+
+layers=0 different=0 refused=0 equal=0 known=0
+: >"$results/$b.diff"
+while IFS=$'\t' read -r name _; do
+    layers=$((layers + 1))
+    if on_purpose "$name" && ! cmp -s "$results/$a/$name.dump" "$results/$b/$name.dump"; then
+        known=$((known + 1))
+    elif [ -e "$results/$a/$name.refused" ] && [ -e "$results/$b/$name.refused" ]; then
+        refused=$((refused + 1))
+    elif [ -e "$results/$a/$name.refused" ] || [ -e "$results/$b/$name.refused" ]; then
+        different=$((different + 1))
+        for s in "$a" "$b"; do
+            if [ -e "$results/$s/$name.refused" ]; then
+                echo "DIFFERS $name: $s refuses it: $(tail -n 1 "$results/$s/$name.refused")"
+            else
+                echo "        $name: $s takes it"
+            fi
+        done | sort -r
+    elif cmp -s "$results/$a/$name.dump" "$results/$b/$name.dump"; then
+        equal=$((equal + 1))
+        ! on_purpose "$name" || rig_fail "$name no longer differs: take it off the list of those that do on purpose"
+    else
+        different=$((different + 1))
+        echo "DIFFERS $name:"
+        diff --label "$a" --label "$b" -U 0 "$results/$a/$name.dump" "$results/$b/$name.dump" |
+            tee -a "$results/$b.diff" | grep -v '^@@' | head -n 8 | cut -c1-300 || true
+    fi
+done <"$RIG_DIR/selected"
+
+# Those of the list that must be refused and were taken by the peer would otherwise hide among the equal ones.
+taken=$(cut -f 1 "$corpus/refused.tsv" | grep -Fxf <(cut -f 1 "$RIG_DIR/selected") | while read -r name; do
+    [ -e "$results/$b/$name.refused" ] || echo "$name"
+done)
+[ -z "$taken" ] || rig_say "of the layers to be refused, $b takes: $(echo "$taken" | tr '\n' ' ')"
+
+echo "count: $((equal + refused + known)) $different 0"
+echo "summary: $layers layers, $different differences ($equal trees equal, $refused refused by both, $known differ on purpose); $a against $b, $((($(rig_now) - started) / 1000)) s"
+[ "$different" = 0 ]
