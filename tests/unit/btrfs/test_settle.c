@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/btrfs/settle.h"
+#include "backends/btrfs/subvol.h"
+#include "base/scoped.h"
+#include "unit/btrfs/rig.h"
+#include "unit/cmocka_setup.h"
+
+#include <btrfsutil.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct room {
+    struct rig *rig;
+    struct pool pool;
+    struct settle settle;
+};
+
+static int begin(void **state)
+{
+    struct room *room = calloc(1, sizeof(*room));
+    struct reason why = {0};
+
+    assert_non_null(room);
+    rig_bare((void **)&room->rig);
+    rig_must(pool_open(&room->pool, &room->rig->options, &why));
+    settle_init(&room->settle);
+    *state = room;
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct room *room = *state;
+
+    pool_close(&room->pool);
+    rig_close((void **)&room->rig);
+    free(room);
+    return 0;
+}
+
+static size_t deleted(const struct pool *pool)
+{
+    uint64_t *ids;
+    size_t count;
+
+    assert_int_equal(btrfs_util_deleted_subvolumes_fd(pool->directory, &ids, &count), 0);
+    free(ids);
+    return count;
+}
+
+static void with_nothing_removed_it_returns_at_once(void **state)
+{
+    struct room *room = *state;
+
+    assert_int_equal(settle_wait(&room->settle, &room->pool, NULL), 0);
+    settle_deinit(&room->settle);
+}
+
+static void the_space_of_removed_volumes_is_given_back(void **state)
+{
+    struct room *room = *state;
+    struct pool_status before, after;
+    struct reason why = {0};
+
+    rig_must(pool_status(&room->pool, &before, &why));
+    for (uint64_t id = 1; id <= 4; id++) {
+        int fd;
+        rig_must(subvol_create(&room->pool, id, &why));
+        rig_must(subvol_open(&room->pool, id, &fd, &why));
+        assert_int_equal(rig_write(fd, "file", 10 << 20), 0);
+        close(fd);
+    }
+    assert_int_equal(btrfs_util_sync_fd(room->pool.directory), 0);
+    rig_must(pool_status(&room->pool, &after, &why));
+    assert_true(after.used >= before.used + (40 << 20));
+    for (uint64_t id = 1; id <= 4; id++)
+        rig_must(subvol_remove(&room->pool, id, &why));
+    rig_must(settle_wait(&room->settle, &room->pool, &why));
+    assert_int_equal(deleted(&room->pool), 0);
+    rig_must(pool_status(&room->pool, &after, &why));
+    assert_true(after.used < before.used + (1 << 20));
+    settle_deinit(&room->settle);
+}
+
+static void a_removed_volume_in_use_is_not_waited_for_without_end(void **state)
+{
+    struct room *room = *state;
+    struct reason why = {0};
+    int fd;
+
+    rig_must(subvol_create(&room->pool, 1, &why));
+    rig_must(subvol_open(&room->pool, 1, &fd, &why));
+    rig_must(subvol_remove(&room->pool, 1, &why));
+    room->settle.patience_ms = 50;
+    assert_int_equal(settle_wait(&room->settle, &room->pool, &why), CONDITION_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "1 removed volumes"));
+    close(fd);
+    room->settle.patience_ms = 30000;
+    rig_must(settle_wait(&room->settle, &room->pool, &why));
+    settle_deinit(&room->settle);
+}
+
+static void *wait_there(void *context)
+{
+    struct room *room = context;
+
+    return (void *)(intptr_t)settle_wait(&room->settle, &room->pool, NULL);
+}
+
+static void the_end_of_the_backend_ends_a_wait(void **state)
+{
+    struct room *room = *state;
+    struct reason why = {0};
+    pthread_t thread;
+    void *result;
+    int fd;
+
+    rig_must(subvol_create(&room->pool, 1, &why));
+    rig_must(subvol_open(&room->pool, 1, &fd, &why));
+    rig_must(subvol_remove(&room->pool, 1, &why));
+    assert_int_equal(pthread_create(&thread, NULL, wait_there, room), 0);
+    /* until it waits */
+    for (bool waiting = false; !waiting; sched_yield()) {
+        pthread_mutex_lock(&room->settle.lock);
+        waiting = room->settle.waiting > 0;
+        pthread_mutex_unlock(&room->settle.lock);
+    }
+    double begun = rig_seconds();
+    settle_deinit(&room->settle);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, CONDITION_UNAVAILABLE);
+    assert_true(rig_seconds() - begun < 5);
+    close(fd);
+}
+
+#define in_pool(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        in_pool(with_nothing_removed_it_returns_at_once),
+        in_pool(the_space_of_removed_volumes_is_given_back),
+        in_pool(a_removed_volume_in_use_is_not_waited_for_without_end),
+        in_pool(the_end_of_the_backend_ends_a_wait),
+    };
+
+    if (!rig_can_run())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
