@@ -39,8 +39,7 @@ struct client_call {
 
 static grpc_arg integer_arg(const char *key, int value)
 {
-    return (grpc_arg){
-        .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
 }
 
 int client_open(struct client **opened, const char *address, struct reason *why)
@@ -148,6 +147,7 @@ int client_begin(struct client_call **begun, struct client *client,
     grpc_slice method;
     int result;
 
+    *begun = NULL;
     if (!call)
         return failure(why, ENOMEM, "call %s", request->method);
     call->reply = request->reply;
@@ -248,7 +248,7 @@ int client_stream(struct client *client, const struct client_request *request, c
     struct client_call *call;
     int result = client_begin(&call, client, request, why);
 
-    if (result)
+    if (!call)
         return result;
     for (;;) {
         ProtobufCMessage *reply;
@@ -276,7 +276,7 @@ int client_unary(struct client *client, const struct client_request *request,
     struct client_call *call;
     int unpacked, result = client_begin(&call, client, request, why);
 
-    if (result)
+    if (!call)
         return result;
     unpacked = client_next(call, &message, why);
     if (unpacked)

@@ -48,7 +48,7 @@ int client_stream(struct client *client, const struct client_request *request, c
 
 /* ---- the steps of a call, for who needs them one by one ---- */
 
-/* Sends the request. *CALL is to be ended by client_end(). */
+/* Sends the request. *CALL is to be ended by client_end(); NULL on failure. */
 int client_begin(struct client_call **call, struct client *client,
                  const struct client_request *request, struct reason *why);
 /* Waits for the next message: 0 and *REPLY, or NULL at the end of the stream. */

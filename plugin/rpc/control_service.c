@@ -16,7 +16,7 @@ typedef Cowsnap__Control__V1__Snapshot SnapshotItem;
 /* protobuf-c's strings are not const; it only reads what it packs. */
 static char *text_of(const char *text)
 {
-    return (char *)(uintptr_t)(text ? text : "");
+    return (char *)(text ? text : "");
 }
 
 static int handle_status(struct call *call, const ProtobufCMessage *message,

@@ -50,7 +50,7 @@ static inline struct bytes message_bytes(ProtobufCBinaryData data)
 /* Borrows: protobuf-c only reads what it packs. */
 static inline ProtobufCBinaryData message_binary(struct bytes bytes)
 {
-    return (ProtobufCBinaryData){.len = bytes.length, .data = (uint8_t *)(uintptr_t)bytes.data};
+    return (ProtobufCBinaryData){.len = bytes.length, .data = (uint8_t *)bytes.data};
 }
 
 #endif

@@ -2,8 +2,7 @@
 /*
  * Threads of the server, and what each does:
  *
- *  - the acceptor sleeps in poll(2) on the listening socket and hands each connection to gRPC. The
- *    socket is ours and not gRPC's, so that its mode and its place are right from the start;
+ *  - the acceptor (acceptor.c) sleeps on the listening socket and hands each connection to gRPC;
  *  - the poller sleeps in the completion queue. It does gRPC's input and output, takes calls as
  * they come, and gives them to a lane of workers; it never blocks on anything else. One is enough:
  *    with more of them each event wakes a second thread, which costs more than it brings;
@@ -23,6 +22,7 @@
 
 #include "base/log.h"
 #include "base/scoped.h"
+#include "rpc/acceptor.h"
 #include "rpc/call.h"
 #include "rpc/health.h"
 #include "rpc/message.h"
@@ -32,18 +32,13 @@
 
 #include <errno.h>
 #include <grpc/grpc.h>
-#include <grpc/grpc_posix.h>
-#include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <grpc/support/log.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,10 +71,9 @@ struct server {
     struct workers *short_lane, *long_lane;
     grpc_server *core;
     grpc_completion_queue *queue;
-    grpc_server_credentials *credentials;
-    int stop; /* eventfd: wakes the acceptor for its end */
-    pthread_t acceptor, poller;
-    bool accepting, polling, grpc_ready;
+    struct acceptor *acceptor;
+    pthread_t poller;
+    bool polling, grpc_ready;
     struct tag down; /* gRPC's server has shut down */
     atomic_size_t held;
 
@@ -279,44 +273,6 @@ static void *poller_main(void *context)
     }
 }
 
-/* Takes one connection. False when it should wait a little: the machine is out of something. */
-static bool accept_one(struct server *server)
-{
-    int fd = accept4(server->socket.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-    if (fd >= 0) {
-        grpc_server_add_channel_from_fd(server->core, fd, server->credentials);
-        return true;
-    }
-    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-        return true;
-    log_warn("rpc: cannot take a connection: %s", strerrordesc_np(errno));
-    return false;
-}
-
-static void *acceptor_main(void *context)
-{
-    struct server *server = context;
-    struct pollfd waits[] = {
-        {.fd = server->stop, .events = POLLIN},
-        {.fd = server->socket.listener, .events = POLLIN},
-    };
-
-    pthread_setname_np(pthread_self(), "cowsnap-accept");
-    for (;;) {
-        bool fine = true;
-
-        if (poll(waits, 2, -1) < 0)
-            continue;
-        if (waits[0].revents)
-            return NULL;
-        if (waits[1].revents)
-            fine = accept_one(server);
-        if (!fine)
-            poll(waits, 1, 200); /* for the end alone */
-    }
-}
-
 /* ---- start ---- */
 
 static void log_from_grpc(gpr_log_func_args *line)
@@ -329,8 +285,7 @@ static void log_from_grpc(gpr_log_func_args *line)
 
 static grpc_arg integer_arg(const char *key, int value)
 {
-    return (grpc_arg){
-        .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
 }
 
 static int make_core(struct server *server, struct reason *why)
@@ -349,7 +304,6 @@ static int make_core(struct server *server, struct reason *why)
     grpc_init();
     server->grpc_ready = true;
     gpr_set_log_function(log_from_grpc);
-    server->credentials = grpc_insecure_server_credentials_create();
     server->core = grpc_server_create(&list, NULL);
     server->queue = grpc_completion_queue_create_for_next(NULL);
     grpc_server_register_completion_queue(server->core, server->queue, NULL);
@@ -408,9 +362,6 @@ static int start(struct server *server, const struct server_options *options, st
 {
     int error, result;
 
-    server->stop = eventfd(0, EFD_CLOEXEC);
-    if (server->stop < 0)
-        return failure(why, errno, "make an eventfd");
     result = health_open(&server->services.health, all_services, SERVICE_COUNT, why);
     if (result == 0)
         result = make_lanes(server, options, why);
@@ -428,11 +379,7 @@ static int start(struct server *server, const struct server_options *options, st
     grpc_server_start(server->core);
     for (size_t i = 0; i < server->slot_count; i++)
         slot_arm(&server->slots[i]);
-    error = pthread_create(&server->acceptor, NULL, acceptor_main, server);
-    if (error)
-        return failure(why, error, "start the thread that takes connections");
-    server->accepting = true;
-    return 0;
+    return acceptor_open(&server->acceptor, server->socket.listener, server->core, why);
 }
 
 int server_open(struct server **opened, const struct server_options *options, struct reason *why)
@@ -453,7 +400,7 @@ int server_open(struct server **opened, const struct server_options *options, st
     server->services.diff = options->diff;
     server->services.facts = options->facts;
     server->services.started = (int64_t)time(NULL);
-    server->socket.listener = server->socket.folder = server->stop = -1;
+    server->socket.listener = server->socket.folder = -1;
     server->down.done = down_done;
     atomic_init(&server->held, 0);
     pthread_mutex_init(&server->lock, NULL);
@@ -476,20 +423,6 @@ int server_open(struct server **opened, const struct server_options *options, st
 }
 
 /* ---- stop ---- */
-
-static void stop_accepting(struct server *server)
-{
-    uint64_t one = 1;
-
-    if (server->accepting) {
-        while (write(server->stop, &one, sizeof(one)) < 0 && errno == EINTR)
-            ;
-        pthread_join(server->acceptor, NULL);
-    }
-    socket_close(&server->socket);
-    if (server->stop >= 0)
-        close(server->stop);
-}
 
 /* Waits until the calls under way have ended and connections are closed; with force when SECONDS
  * have passed. A peer that merely does not close its idle connection gets one second. */
@@ -530,7 +463,8 @@ struct server *server_close(struct server *server, unsigned grace_seconds)
 {
     if (!server)
         return NULL;
-    stop_accepting(server);
+    acceptor_close(server->acceptor);
+    socket_close(&server->socket);
     if (server->polling) {
         health_stop(server->services.health);
         grpc_server_shutdown_and_notify(server->core, server->queue, tag_give(&server->down));
@@ -549,8 +483,6 @@ struct server *server_close(struct server *server, unsigned grace_seconds)
         grpc_server_destroy(server->core);
     if (server->queue)
         grpc_completion_queue_destroy(server->queue);
-    if (server->credentials)
-        grpc_server_credentials_release(server->credentials);
     if (server->grpc_ready)
         grpc_shutdown();
     health_close(server->services.health);

@@ -16,7 +16,7 @@ static int make_room(struct stream *stream, size_t more, struct reason *why)
 
     while (room - stream->length < more)
         room *= 2;
-    if (room == stream->room)
+    if (stream->data && room == stream->room)
         return 0;
     grown = realloc(stream->data, room);
     if (!grown)

@@ -116,7 +116,7 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
     pthread_mutex_lock(&fake.lock);
     fake.calls++;
     va_start(arguments, format);
-    vsnprintf(fake.last, sizeof(fake.last), format, arguments);
+    (void)vsnprintf(fake.last, sizeof(fake.last), format, arguments);
     va_end(arguments);
     pthread_mutex_unlock(&fake.lock);
 }
@@ -129,7 +129,7 @@ __attribute__((format(printf, 1, 2))) static void note_more(const char *format, 
     pthread_mutex_lock(&fake.lock);
     used = strlen(fake.last);
     va_start(arguments, format);
-    vsnprintf(fake.last + used, sizeof(fake.last) - used, format, arguments);
+    (void)vsnprintf(fake.last + used, sizeof(fake.last) - used, format, arguments);
     va_end(arguments);
     pthread_mutex_unlock(&fake.lock);
 }
