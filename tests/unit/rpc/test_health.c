@@ -119,7 +119,8 @@ static void health_answers_when_every_worker_is_busy(void **state)
 }
 
 /* The last message is NOT_SERVING, then the stream ends. gRPC may drop a message that nobody was
- * reading yet when the stream ends with an error; the status, checked by the caller, it never drops. */
+ * reading yet when the stream ends with an error; the status, checked by the caller, it never
+ * drops. */
 static void assert_told_of_the_end(struct client_call *call)
 {
     int status = next_status(call);
