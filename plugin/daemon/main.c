@@ -138,7 +138,7 @@ static int daemon_start(struct daemon *daemon, struct reason *why)
     int result = backend_find(daemon->config.backend, &daemon->ops, why);
 
     if (result)
-        return amend(why, result, "backend");
+        return amend(why, result, "setting backend");
     result = root_open(&daemon->root, daemon->config.root, why);
     if (result)
         return result;

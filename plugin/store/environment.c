@@ -176,7 +176,7 @@ int environment_vfailure(const struct environment *environment, int status, stru
 {
     char tried[256];
 
-    vsnprintf(tried, sizeof(tried), format, arguments);
+    (void)vsnprintf(tried, sizeof(tried), format, arguments);
     switch (status) {
     case ENOSPC:
     case EDQUOT:

@@ -35,15 +35,17 @@ static bool lend_labels(const struct record *record, struct arena *arena, Record
 {
     LabelMessage *labels = arena_take(arena, record->label_count * sizeof(*labels));
 
-    message->n_labels = record->label_count;
-    message->labels = arena_take(arena, record->label_count * sizeof(*message->labels));
-    if (!labels || !message->labels)
+    LabelMessage **lent = arena_take(arena, record->label_count * sizeof(LabelMessage *));
+
+    if (!labels || !lent)
         return false;
+    message->n_labels = record->label_count;
+    message->labels = lent;
     for (size_t i = 0; i < record->label_count; i++) {
         cowsnap__store__v1__stored_label__init(&labels[i]);
         labels[i].key = binary(record->labels[i].key);
         labels[i].value = binary(record->labels[i].value);
-        message->labels[i] = &labels[i];
+        lent[i] = &labels[i];
     }
     return true;
 }

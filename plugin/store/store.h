@@ -44,11 +44,11 @@ struct record {
     uint64_t id;     /* of the record and of its volume; > 0, never used twice */
     uint64_t parent; /* id of the parent; 0 for none */
     struct bytes key;
-    enum snapshot_kind kind;
     int64_t created, updated;   /* nanoseconds since the epoch */
     const struct label *labels; /* sorted by key, each key once */
     size_t label_count;
     uint64_t usage_bytes, usage_inodes;
+    enum snapshot_kind kind;
     bool usage_known; /* counted by Apply or at Commit */
     bool synced;      /* its content is known to be durable */
     bool sealed;      /* its volume is read-only for good */

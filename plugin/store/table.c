@@ -246,7 +246,7 @@ static int write_record(struct store_txn *txn, const struct record *record, stru
 int store_put(struct store_txn *txn, const struct record *record, struct reason *why)
 {
     const char *flaw = record_flaw(record);
-    struct record before;
+    struct record before = {0};
     uint64_t owner;
 
     if (flaw)

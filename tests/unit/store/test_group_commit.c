@@ -28,7 +28,7 @@ static void *write_many(void *argument)
         char key[32];
         struct record record = {.kind = SNAPSHOT_ACTIVE};
 
-        snprintf(key, sizeof(key), "%d/%d", worker->number, i);
+        (void)snprintf(key, sizeof(key), "%d/%d", worker->number, i);
         record.key = bytes_of(key);
         worker->failures += store_write(worker->rig->store, put, &record, NULL) != 0;
         worker->ids[i] = record.id;
@@ -61,7 +61,7 @@ static void assert_all_there(struct worker *workers, struct rig *rig)
             char key[32];
             uint64_t id = workers[i].ids[j];
 
-            snprintf(key, sizeof(key), "%d/%d", i, j);
+            (void)snprintf(key, sizeof(key), "%d/%d", i, j);
             assert_int_equal(id_of(rig, bytes_of(key)), id);
             assert_true(id > 0 && id <= WRITERS * WRITES && !seen[id]);
             seen[id] = true;
@@ -250,7 +250,7 @@ static void a_batch_is_one_commit(void **state)
     (void)state;
     bench_make(&bench, 0);
     for (int i = 0; i < WRITERS; i++) {
-        snprintf(keys[i], sizeof(keys[i]), "k%d", i);
+        (void)snprintf(keys[i], sizeof(keys[i]), "k%d", i);
         records[i] = (struct record){.key = bytes_of(keys[i]), .kind = SNAPSHOT_ACTIVE};
         calls[i].function = put;
         calls[i].context = &records[i];

@@ -127,7 +127,7 @@ static void set_schema(struct rig *rig, uint8_t schema)
     MDB_val key = {6, "schema"};
     MDB_val value = {8, number};
 
-    snprintf(path, sizeof(path), "%s/meta", rig->path);
+    (void)snprintf(path, sizeof(path), "%s/meta", rig->path);
     assert_int_equal(mdb_env_create(&env), 0);
     mdb_env_set_maxdbs(env, 8);
     assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
@@ -186,7 +186,7 @@ static void a_file_cut_short_does_not_kill(void **state)
     char key[16];
 
     for (int i = 0; i < 200; i++) {
-        snprintf(key, sizeof(key), "%d", i);
+        (void)snprintf(key, sizeof(key), "%d", i);
         add(rig, key, SNAPSHOT_ACTIVE, 0);
     }
     rig->store = store_close(rig->store);
@@ -201,7 +201,7 @@ static void a_file_cut_short_does_not_kill(void **state)
             for (int i = 0; i < 200; i++) {
                 struct find find;
 
-                snprintf(key, sizeof(key), "%d", i);
+                (void)snprintf(key, sizeof(key), "%d", i);
                 find = (struct find){.key = bytes_of(key)};
                 result = store_read(rig->store, find_key, &find, &why);
                 assert_true(result == 0 || result == CONDITION_NOT_FOUND || result == -EBADMSG);
@@ -235,7 +235,7 @@ static void no_descriptor_reaches_a_child(void **state)
         char link[64];
         char target[128] = "";
 
-        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         if (readlink(link, target, sizeof(target) - 1) > 0 && strstr(target, "/meta"))
             assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     }
@@ -258,7 +258,7 @@ static void a_tiny_map_grows_to_thousands_of_records(void **state)
         struct record record = {.kind = SNAPSHOT_ACTIVE, .labels = &label, .label_count = 1};
         struct reason why = {0};
 
-        snprintf(key, sizeof(key), "record %d", i);
+        (void)snprintf(key, sizeof(key), "record %d", i);
         record.key = bytes_of(key);
         must(store_write(rig->store, put, &record, &why), &why);
     }
@@ -268,7 +268,7 @@ static void a_tiny_map_grows_to_thousands_of_records(void **state)
     assert_true((grown.map_size & (grown.map_size - 1)) == 0); /* doubled each time */
     for (int opening = 0; opening < 2; opening++) {
         for (int i = 0; i < 3000; i++) {
-            snprintf(key, sizeof(key), "record %d", i);
+            (void)snprintf(key, sizeof(key), "record %d", i);
             assert_int_equal(id_of(rig, bytes_of(key)), i + 1);
         }
         rig_reopen(rig, 64 << 10);
@@ -295,7 +295,7 @@ static void write_until_killed(struct rig *rig, int pipe, uint32_t number)
         char key[32];
         struct record record = {.kind = SNAPSHOT_ACTIVE};
 
-        snprintf(key, sizeof(key), "promise %u", number);
+        (void)snprintf(key, sizeof(key), "promise %u", number);
         record.key = bytes_of(key);
         if (store_write(rig->store, put, &record, NULL))
             _exit(2);
@@ -312,7 +312,7 @@ static void assert_kept(struct rig *rig, const struct promise *promise)
 {
     char key[32];
 
-    snprintf(key, sizeof(key), "promise %u", promise->number);
+    (void)snprintf(key, sizeof(key), "promise %u", promise->number);
     assert_int_equal(id_of(rig, bytes_of(key)), promise->deleted ? 0 : promise->id);
 }
 
@@ -469,7 +469,7 @@ static void thousands_of_random_changes_agree_with_a_model(void **state)
                                        bytes_of((const char *[]){"r", "s", "t"}[i])};
     for (int i = 0; i < KEYS; i++) {
         memset(key_names[i], 'k', (size_t)i * 14);
-        snprintf(key_names[i] + (size_t)i * 14, 16, "%d", i);
+        (void)snprintf(key_names[i] + (size_t)i * 14, 16, "%d", i);
     }
     for (int round = 0; round < 4000; round++) {
         int at = (int)random_below(KEYS);

@@ -194,7 +194,7 @@ static void a_walk_sees_every_record_in_order(void **state)
     must(store_read(rig->store, walk, sum, &why), &why);
     assert_int_equal(sum[0], 0);
     for (int i = 0; i < 300; i++) {
-        snprintf(key, sizeof(key), "key %d", i);
+        (void)snprintf(key, sizeof(key), "key %d", i);
         expected += add(rig, key, SNAPSHOT_VIEW, 0);
     }
     must(store_read(rig->store, walk, sum, &why), &why);

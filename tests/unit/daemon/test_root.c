@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/root.h"
+
+#include "unit/cmocka_setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char scratch[] = "/tmp/cowsnap-root-XXXXXX";
+
+static const char *below(const char *name)
+{
+    static char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", scratch, name);
+    return path;
+}
+
+static int make_scratch(void **state)
+{
+    (void)state;
+    umask(0);
+    return mkdtemp(scratch) ? 0 : -1;
+}
+
+static int remove_scratch(void **state)
+{
+    static const char *const left[] = {"a/b/c/lock", "a/b/c", "a/b",  "a",
+                                       "r/lock",     "r",     "file", ""};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
+        remove(below(left[i]));
+    return access(scratch, F_OK) == 0 ? -1 : 0;
+}
+
+static void makes_the_folders_that_are_missing(void **state)
+{
+    struct root root;
+    struct reason why = {0};
+    struct stat stat_of;
+
+    (void)state;
+    assert_int_equal(root_open(&root, below("a/b/c"), &why), 0);
+    assert_int_equal(stat(below("a/b/c"), &stat_of), 0);
+    assert_int_equal(stat_of.st_mode & 07777, 0711);
+    assert_int_equal(stat(below("a/b"), &stat_of), 0);
+    assert_int_equal(stat_of.st_mode & 07777, 0755);
+    assert_int_equal(fstatat(root.directory, "lock", &stat_of, 0), 0);
+    assert_int_equal(stat_of.st_mode & 07777, 0600);
+    assert_true(fcntl(root.directory, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(root.lock, F_GETFD) & FD_CLOEXEC);
+    root_close(&root);
+    root_close(&root);
+}
+
+static void a_trailing_slash_means_the_same_folder(void **state)
+{
+    struct root root;
+    struct reason why = {0};
+
+    (void)state;
+    assert_int_equal(root_open(&root, below("r/"), &why), 0);
+    root_close(&root);
+}
+
+static void refuses_a_second_daemon_and_names_the_first(void **state)
+{
+    struct root first, second;
+    struct reason why = {0};
+    char expected[512];
+
+    (void)state;
+    assert_int_equal(root_open(&first, below("r"), &why), 0);
+    assert_int_equal(root_open(&second, below("r"), &why), CONDITION_UNAVAILABLE);
+    snprintf(expected, sizeof(expected),
+             "root %s is in use by the cowsnapd with pid %ld; stop it first, or choose another "
+             "folder with --root",
+             below("r"), (long)getpid());
+    assert_string_equal(why.text, expected);
+    assert_int_equal(second.directory, -1);
+    assert_int_equal(second.lock, -1);
+    root_close(&first);
+    assert_int_equal(root_open(&second, below("r"), &why), 0);
+    root_close(&second);
+}
+
+/* However a daemon ends, the next one starts; what it wrote into the file does not count. */
+static void a_killed_daemon_leaves_no_lock(void **state)
+{
+    struct root root;
+    struct reason why = {0};
+    int ready[2];
+    char byte;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(pipe(ready), 0);
+    child = fork();
+    if (child == 0) {
+        if (root_open(&root, below("r"), &why) == 0 && write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(root_open(&root, below("r"), &why), CONDITION_UNAVAILABLE);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(root_open(&root, below("r"), &why), 0);
+    root_close(&root);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void refuses_what_is_no_folder(void **state)
+{
+    struct root root;
+    struct reason why = {0};
+    int fd = open(below("file"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    (void)state;
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(root_open(&root, below("file"), &why), -ENOTDIR);
+    assert_non_null(strstr(why.text, "it must be a folder"));
+    assert_int_equal(root_open(&root, below("file/r"), &why), -ENOTDIR);
+    assert_non_null(strstr(why.text, "choose another with --root"));
+    unlink(below("file"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(makes_the_folders_that_are_missing),
+        cmocka_unit_test(a_trailing_slash_means_the_same_folder),
+        cmocka_unit_test(refuses_a_second_daemon_and_names_the_first),
+        cmocka_unit_test(a_killed_daemon_leaves_no_lock),
+        cmocka_unit_test(refuses_what_is_no_folder),
+    };
+
+    return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
+}
