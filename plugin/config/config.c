@@ -29,6 +29,7 @@ int config_defaults(struct config *config, struct reason *why)
         .apply.io_engine = "auto",
         .server.grace_seconds = 30,
         .snapshots.seal = true,
+        .snapshots.stock = 128,
     };
     if (!config->root || !config->address || !config->content_root)
         return failure(why, ENOMEM, "reading the configuration");

@@ -48,6 +48,7 @@ struct config {
     struct {
         bool share_layers; /* answer "already exists" for a layer that is here already; false */
         bool seal;         /* make committed volumes read-only in the background; true */
+        unsigned stock;    /* clones at most that lie ready for parents in demand; 128 */
     } snapshots;
 };
 

@@ -47,6 +47,7 @@ const struct setting settings[] = {
     {"server.grace_seconds", NULL, SETTING_NUMBER, AT(server.grace_seconds), .most = 3600},
     {"snapshots.share_layers", NULL, SETTING_SWITCH, AT(snapshots.share_layers)},
     {"snapshots.seal", NULL, SETTING_SWITCH, AT(snapshots.seal)},
+    {"snapshots.stock", NULL, SETTING_NUMBER, AT(snapshots.stock), .most = 512},
 };
 _Static_assert(sizeof(settings) / sizeof(settings[0]) == SETTINGS, "SETTINGS counts them");
 

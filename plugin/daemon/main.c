@@ -77,7 +77,8 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                           .backend = daemon->backend,
                                           .mount_style = config->pool.mount_style,
                                           .share_layers = config->snapshots.share_layers,
-                                          .seal = config->snapshots.seal};
+                                          .seal = config->snapshots.seal,
+                                          .stock = config->snapshots.stock};
     int result = snapshots_open(&daemon->snapshots, &snapshots, why);
 
     if (result)

@@ -73,6 +73,7 @@ static int handle_status(struct call *call, const ProtobufCMessage *message,
     response.awaiting_seal = figures->awaiting_seal;
     response.layers_in_work = figures->holds;
     response.damaged = figures->damaged;
+    response.ready_clones = figures->ready_clones;
     return call_reply(call, &response.base, why);
 }
 

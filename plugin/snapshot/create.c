@@ -7,7 +7,8 @@
  * the intent; then the backend acts; the second checks the rules again, since anything may have
  * happened meanwhile, writes the record and drops the intent. The snapshot begins to exist with the
  * second: a crash before it leaves an intent, and recovery ends the volume; a refusal in it turns
- * the intent into one for the reaper. A view of a parent has no volume, and needs one transaction.
+ * the intent into one for the reaper. A view of a parent has no volume, and needs one transaction;
+ * and so does a child whose clone lies ready (stock.h), since that has its number and its intent.
  */
 
 #include "base/log.h"
@@ -102,7 +103,7 @@ static int check_rules(struct store_txn *txn, struct creation *creation, struct 
 
 /* A number that no intent bears: a volume unknown to a restored store may still wait for the reaper
  * under the number that comes next. */
-static int take_id(struct store_txn *txn, uint64_t *id, struct reason *why)
+int create_take_id(struct store_txn *txn, uint64_t *id, struct reason *why)
 {
     uint64_t intended = 0;
     enum intent_kind kind;
@@ -122,7 +123,7 @@ static int begin(struct store_txn *txn, void *context, struct reason *why)
     int result = check_rules(txn, creation, why);
 
     if (!result)
-        result = take_id(txn, &creation->id, why);
+        result = create_take_id(txn, &creation->id, why);
     if (!result)
         result = store_put_intent(txn, creation->id, INTENT_CREATE, why);
     return result;
@@ -168,7 +169,7 @@ static int create_without_volume(struct store_txn *txn, void *context, struct re
     int result = check_rules(txn, creation, why);
 
     if (!result)
-        result = take_id(txn, &creation->id, why);
+        result = create_take_id(txn, &creation->id, why);
     return result ? result : put_record(txn, creation, why);
 }
 
@@ -222,21 +223,53 @@ static int describe(const struct creation *creation, uint64_t volume_id, struct 
                             why);
 }
 
+/* Gives the volume, which is there, its mounts and its record. */
+static int finish_with_volume(struct creation *creation, struct mounts *mounts, struct reason *why)
+{
+    int result = describe(creation, creation->id, mounts, why);
+
+    if (result)
+        return result;
+    result = store_write(creation->snapshots->options.store, finish, creation, why);
+    if (result)
+        mounts_clear(mounts);
+    return result;
+}
+
 static int create_with_volume(struct creation *creation, struct mounts *mounts, struct reason *why)
 {
-    struct store *store = creation->snapshots->options.store;
-    int result = store_write(store, begin, creation, why);
+    int result = store_write(creation->snapshots->options.store, begin, creation, why);
 
     if (result)
         return result;
     result = make_volume(creation, why);
     if (!result)
-        result = describe(creation, creation->id, mounts, why);
-    if (!result) {
-        result = store_write(store, finish, creation, why);
-        if (result)
-            mounts_clear(mounts);
-    }
+        result = finish_with_volume(creation, mounts, why);
+    if (result)
+        abandon(creation);
+    return result;
+}
+
+static int look_at_rules(struct store_txn *txn, void *context, struct reason *why)
+{
+    return check_rules(txn, context, why);
+}
+
+/* A child whose clone may lie ready: then it takes one transaction, and no time of the pool. */
+static int create_child(struct creation *creation, struct mounts *mounts, struct reason *why)
+{
+    struct snapshots *snapshots = creation->snapshots;
+    bool low;
+    int result = store_read(snapshots->options.store, look_at_rules, creation, why);
+
+    if (result)
+        return result;
+    creation->id = stock_take(&snapshots->stock, creation->parent_id, stock_now(), &low);
+    if (low)
+        worker_nudge(&snapshots->filler);
+    if (creation->id == 0)
+        return create_with_volume(creation, mounts, why);
+    result = finish_with_volume(creation, mounts, why);
     if (result)
         abandon(creation);
     return result;
@@ -267,9 +300,9 @@ static int create(struct snapshots *snapshots, enum snapshot_kind kind, struct b
         result = labels_clean(&creation.arena, labels, label_count, &creation.labels,
                               &creation.label_count, why);
     if (!result)
-        result = kind == SNAPSHOT_VIEW && parent.length > 0
-                     ? create_view_of_parent(&creation, mounts, why)
-                     : create_with_volume(&creation, mounts, why);
+        result = parent.length == 0      ? create_with_volume(&creation, mounts, why)
+                 : kind == SNAPSHOT_VIEW ? create_view_of_parent(&creation, mounts, why)
+                                         : create_child(&creation, mounts, why);
     arena_clear(&creation.arena);
     return result;
 }

@@ -5,6 +5,7 @@
  *
  * - An intent to create is left by a Prepare that was never answered: its volume, if there is one,
  *   goes to the reaper. Rolling forward would help nobody: the caller would find its key taken.
+ * - An intent to keep a clone ready: the stock of the daemon before. It goes, too (see filler.c).
  * - An intent to remove stays: it is the reaper's list.
  * - A volume that neither a record nor an intent knows goes to the reaper: it was made by a
  *   transaction that a loss of power undid, or its removal was.
@@ -118,9 +119,9 @@ static int settle(struct store_txn *txn, void *context, struct reason *why)
 
     recovery->unfinished = 0;
     while ((result = store_next_intent(txn, id + 1, &id, &kind, why)) == 0) {
-        if (kind != INTENT_CREATE)
+        if (kind == INTENT_REMOVE)
             continue;
-        recovery->unfinished++;
+        recovery->unfinished += kind == INTENT_CREATE;
         result = store_put_intent(txn, id, INTENT_REMOVE, why);
         if (result)
             return result;

@@ -48,5 +48,7 @@ int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reaso
         return result;
     pins_cancel(&snapshots->pins, removal.id);
     worker_nudge(&snapshots->reaper);
+    if (stock_forget(&snapshots->stock, removal.id))
+        worker_nudge(&snapshots->filler);
     return 0;
 }

@@ -5,12 +5,13 @@
 /*
  * What the files of plugin/snapshot share, and nobody else sees.
  *
- * Locks, in the order they are taken: worker.lock, pins.lock. Neither is held across a call to the
- * store or to the backend.
+ * Locks, in the order they are taken: worker.lock, pins.lock, stock.lock. None is held across a
+ * call to the store or to the backend.
  */
 
 #include "snapshot/pins.h"
 #include "snapshot/snapshots.h"
+#include "snapshot/stock.h"
 #include "snapshot/worker.h"
 
 struct snapshots {
@@ -18,6 +19,8 @@ struct snapshots {
     struct pins pins;
     struct worker reaper; /* reaper.c: ends the volumes of removed snapshots */
     struct worker keeper; /* keeper.c: counts and seals committed ones, when it is quiet */
+    struct stock stock;   /* clones that lie ready */
+    struct worker filler; /* filler.c: makes and ends them */
     uint64_t damaged;     /* counted by recover() */
 };
 
@@ -35,6 +38,12 @@ void reaper_work(void *snapshots);
 void keeper_work(void *snapshots);
 /* Asks the keeper to look for work. */
 void keeper_nudge(struct snapshots *snapshots);
+
+/* filler.c */
+void filler_work(void *snapshots);
+
+/* create.c: a number that no intent bears. */
+int create_take_id(struct store_txn *txn, uint64_t *id, struct reason *why);
 
 /* recover.c: settles what a crash left, before any call is served. */
 int recover(struct snapshots *snapshots, struct reason *why);

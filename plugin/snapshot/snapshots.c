@@ -21,11 +21,14 @@ int snapshots_open(struct snapshots **snapshots, const struct snapshots_options 
         return failure(why, ENOMEM, "open the snapshots");
     made->options = *options;
     pins_init(&made->pins);
+    stock_init(&made->stock, options->stock);
     result = recover(made, why);
     if (!result)
         result = worker_start(&made->reaper, "reaper", reaper_work, made, why);
     if (!result)
         result = worker_start(&made->keeper, "keeper", keeper_work, made, why);
+    if (!result)
+        result = worker_start(&made->filler, "filler", filler_work, made, why);
     if (result) {
         snapshots_close(made);
         return result;
@@ -40,8 +43,10 @@ struct snapshots *snapshots_close(struct snapshots *snapshots)
 {
     if (!snapshots)
         return NULL;
+    worker_stop(&snapshots->filler);
     worker_stop(&snapshots->keeper);
     worker_stop(&snapshots->reaper);
+    stock_deinit(&snapshots->stock);
     pins_deinit(&snapshots->pins);
     free(snapshots);
     return NULL;
@@ -330,6 +335,7 @@ int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *fig
     if (!result && options->seal && options->ops->seal)
         result = snapshots_list(snapshots, NULL, 0, count_unsealed, &seals, why);
     figures->awaiting_removal = intents.removals;
+    figures->ready_clones = stock_count(&snapshots->stock);
     figures->awaiting_seal = seals.open;
     figures->holds = pins_count(&snapshots->pins, PIN_WRITE);
     return result;

@@ -29,6 +29,7 @@ struct snapshots_options {
     enum mount_style mount_style;
     bool share_layers; /* answer ALREADY_EXISTS to a Prepare for a layer that is here already */
     bool seal;         /* make committed volumes read-only in the background, where ops can */
+    unsigned stock;    /* clones at most that lie ready for parents in demand; 0: none */
 };
 
 /* Settles what a crash left behind (recover.c), then starts the background threads. */
@@ -124,6 +125,7 @@ struct snapshots_figures {
     struct pool_status pool;
     uint64_t awaiting_removal; /* volumes the reaper has not ended yet */
     uint64_t awaiting_seal;
+    uint64_t ready_clones;
     uint64_t holds;   /* layers being written now */
     uint64_t damaged; /* records whose volume was missing at the start */
 };

@@ -58,6 +58,7 @@ struct record {
 enum intent_kind {
     INTENT_CREATE = 1, /* a volume is being made for a record that is not there yet */
     INTENT_REMOVE = 2, /* the record is gone, its volume shall go: the reaper's list */
+    INTENT_STOCK = 3,  /* a volume lies ready for a record to come */
 };
 
 struct store_options {

@@ -293,7 +293,7 @@ int store_delete(struct store_txn *txn, uint64_t id, struct reason *why)
 
 static bool intent_known(uint8_t kind)
 {
-    return kind == INTENT_CREATE || kind == INTENT_REMOVE;
+    return kind == INTENT_CREATE || kind == INTENT_REMOVE || kind == INTENT_STOCK;
 }
 
 int store_put_intent(struct store_txn *txn, uint64_t id, enum intent_kind kind, struct reason *why)

@@ -53,7 +53,8 @@ static void every_setting_can_be_set(void **state)
                                    "grace_seconds = 7\n"
                                    "[snapshots]\n"
                                    "share_layers = true\n"
-                                   "seal = false\n";
+                                   "seal = false\n"
+                                   "stock = 8\n";
     struct config config;
     struct reason why = {0};
 
@@ -80,6 +81,7 @@ static void every_setting_can_be_set(void **state)
     assert_int_equal(config.server.grace_seconds, 7);
     assert_true(config.snapshots.share_layers);
     assert_false(config.snapshots.seal);
+    assert_int_equal(config.snapshots.stock, 8);
     config_clear(&config);
 }
 
@@ -265,6 +267,7 @@ static void the_example_says_the_defaults(void **state)
     example.apply.writers = example.apply.concurrent = 1;
     example.apply.verify_blobs = example.snapshots.share_layers = true;
     example.snapshots.seal = false;
+    example.snapshots.stock = 1;
     example.server.workers = example.server.queue_limit = example.server.grace_seconds = 1;
     example.root[1] = example.address[1] = example.content_root[1] = '?';
     if (config_read_file(&example, EXAMPLE, false, &why))

@@ -19,6 +19,7 @@ void rig_start(struct rig *rig)
         .mount_style = MOUNT_STYLE_BIND,
         .share_layers = true,
         .seal = true,
+        .stock = rig->stock,
     };
 
     rig->why = (struct reason){0};

@@ -13,6 +13,7 @@ struct rig {
     struct store *store;
     struct backend *backend;
     struct snapshots *snapshots;
+    unsigned stock; /* clones that may lie ready, from the next start on; 0 at first */
     struct reason why; /* of the last call below */
 };
 

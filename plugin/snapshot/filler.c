@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Keeps the stock of ready clones (stock.h): makes those that lack, ends those that are not wanted
+ * any more, in a thread of its own.
+ *
+ * Clones are made by several threads at once, since btrfs makes all that wait for it in one commit
+ * of its transaction: sixteen at a time take hardly longer than one. Each has an intent before it
+ * is made. A crash, or the end of the daemon, leaves the intents, and the next start ends the
+ * clones: a stock is cheap to make anew, and nobody knows what will be in demand then.
+ *
+ * When the pool is nearly full or refuses a clone, the whole stock is given up.
+ */
+
+#include "base/log.h"
+#include "snapshot/service.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#define FILL_BATCH 32u /* clones made between two looks at the demand */
+#define FILL_THREADS 16u
+#define FILL_LOOK_MS 30000u /* while there is a stock: whether it got old, or the pool full */
+#define FILL_SPACE_SHARE 20 /* one part in so many of the pool must be available */
+
+struct batch {
+    struct snapshots *snapshots;
+    uint64_t parent;
+    uint64_t ids[FILL_BATCH];
+    unsigned count;
+    atomic_uint next;    /* of ids to be cloned */
+    atomic_bool refused; /* the pool did not make one of them */
+};
+
+static int reserve(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct batch *batch = context;
+    struct record parent;
+    int result = store_get_id(txn, batch->parent, &parent, why);
+
+    if (!result && parent.kind != SNAPSHOT_COMMITTED)
+        result = CONDITION_NOT_FOUND;
+    for (unsigned i = 0; !result && i < batch->count; i++) {
+        result = create_take_id(txn, &batch->ids[i], why);
+        if (!result)
+            result = store_put_intent(txn, batch->ids[i], INTENT_STOCK, why);
+    }
+    return result;
+}
+
+struct unwanted {
+    uint64_t ids[FILL_BATCH];
+    size_t count;
+};
+
+static int give_up(struct store_txn *txn, void *context, struct reason *why)
+{
+    const struct unwanted *unwanted = context;
+    int result = 0;
+
+    for (size_t i = 0; !result && i < unwanted->count; i++)
+        result = store_put_intent(txn, unwanted->ids[i], INTENT_REMOVE, why);
+    return result;
+}
+
+/* Hands clones that nobody wants to the reaper. What fails here is settled at the next start. */
+static void end_clones(struct snapshots *snapshots, struct unwanted *unwanted)
+{
+    struct reason why = {0};
+
+    if (unwanted->count == 0)
+        return;
+    if (store_write(snapshots->options.store, give_up, unwanted, &why))
+        log_warn("%zu ready clones are left until the next start: %s", unwanted->count, why.text);
+    else
+        worker_nudge(&snapshots->reaper);
+}
+
+static void sort_out(struct snapshots *snapshots)
+{
+    struct unwanted unwanted;
+
+    do {
+        unwanted.count = stock_sort_out(&snapshots->stock, stock_now(), unwanted.ids, FILL_BATCH);
+        end_clones(snapshots, &unwanted);
+    } while (unwanted.count > 0);
+}
+
+static void *clone_some(void *context)
+{
+    struct batch *batch = context;
+    struct snapshots *snapshots = batch->snapshots;
+    const struct snapshots_options *options = &snapshots->options;
+    unsigned at;
+
+    while ((at = atomic_fetch_add(&batch->next, 1)) < batch->count) {
+        struct unwanted failed = {.ids = {batch->ids[at]}, .count = 1};
+        struct reason why = {0};
+        int result = CONDITION_CANCELLED;
+
+        if (!atomic_load(&batch->refused))
+            result = options->ops->clone(options->backend, batch->ids[at], batch->parent, &why);
+        if (!result && stock_put(&snapshots->stock, batch->ids[at], batch->parent))
+            continue;
+        if (result && !atomic_exchange(&batch->refused, true))
+            log_info("no more ready clones are made for now: %s", why.text);
+        end_clones(snapshots, &failed);
+    }
+    return NULL;
+}
+
+static void clone_together(struct batch *batch)
+{
+    pthread_t threads[FILL_THREADS];
+    unsigned started = 0;
+    sigset_t all, before;
+
+    /* signals are the main thread's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (started + 1 < batch->count && started < FILL_THREADS - 1 &&
+           pthread_create(&threads[started], NULL, clone_some, batch) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    clone_some(batch);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+}
+
+/* Makes up to FILL_BATCH clones of PARENT; false when the stock shall not grow now. */
+static bool fill(struct snapshots *snapshots, uint64_t parent, unsigned lacking)
+{
+    struct batch batch = {
+        .snapshots = snapshots,
+        .parent = parent,
+        .count = lacking < FILL_BATCH ? lacking : FILL_BATCH,
+    };
+    struct pin pin = {0};
+    struct reason why = {0};
+    int result;
+
+    pins_take(&snapshots->pins, &pin, parent, PIN_READ);
+    result = store_write(snapshots->options.store, reserve, &batch, &why);
+    if (!result)
+        clone_together(&batch);
+    pins_drop(&snapshots->pins, &pin);
+    if (result == CONDITION_NOT_FOUND) /* the parent was removed */
+        stock_forget(&snapshots->stock, parent);
+    return result == CONDITION_NOT_FOUND || (!result && !batch.refused);
+}
+
+static bool pool_has_room(struct snapshots *snapshots)
+{
+    struct pool_status pool;
+    struct reason why = {0};
+
+    return snapshots_pool(snapshots, &pool, &why) == 0 && pool.writable &&
+           pool.available >= pool.size / FILL_SPACE_SHARE;
+}
+
+void filler_work(void *context)
+{
+    struct snapshots *snapshots = context;
+    struct stock *stock = &snapshots->stock;
+    uint64_t parent;
+    unsigned lacking;
+    bool grows = pool_has_room(snapshots);
+
+    sort_out(snapshots);
+    while (grows && !worker_stopping(&snapshots->filler) &&
+           (lacking = stock_lacks(stock, &parent)) > 0) {
+        grows = fill(snapshots, parent, lacking);
+        sort_out(snapshots);
+    }
+    if (!grows) {
+        stock_forget_all(stock);
+        sort_out(snapshots);
+    }
+    if (stock_count(stock) > 0)
+        worker_alarm(&snapshots->filler, FILL_LOOK_MS);
+}
