@@ -62,9 +62,23 @@ static void a_parent_in_demand_is_cloned_in_advance(void **state)
     assert_int_equal(rig_prepare(rig, "third", "image"), 0);
     assert_true(memory_backend_has(rig->backend, rig_id(rig, "third")));
     memory_backend_open_gate(rig->backend);
-    wait_for(rig, 4 + 8, 8);
+    assert_int_equal(ready(rig), 7);
     assert_string_equal(rig_list(rig), "image(committed,) first(active,image) second(active,image) "
                                        "third(active,image)");
+}
+
+static void it_is_filled_again_when_half_of_it_is_gone(void **state)
+{
+    struct rig *rig = *state;
+
+    bring_in_demand(rig);
+    for (int i = 0; i < 5; i++) {
+        char key[16];
+
+        snprintf(key, sizeof(key), "k%d", i);
+        assert_int_equal(rig_prepare(rig, key, "image"), 0);
+    }
+    wait_for(rig, 3 + 5 + 8, 8);
 }
 
 static void a_refused_prepare_takes_nothing(void **state)
@@ -165,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(a_parent_in_demand_is_cloned_in_advance),
+        with_rig(it_is_filled_again_when_half_of_it_is_gone),
         with_rig(a_refused_prepare_takes_nothing),
         with_rig(the_stock_goes_with_its_parent),
         with_rig(a_stock_of_the_daemon_before_is_ended),
