@@ -189,7 +189,7 @@ static void abandon(struct creation *creation)
         log_warn("volume %llu of an unfinished snapshot is left until the next start: %s",
                  (unsigned long long)creation->id, why.text);
     else
-        worker_nudge(&creation->snapshots->reaper);
+        reaper_call(creation->snapshots);
 }
 
 static int make_volume(struct creation *creation, struct reason *why)

@@ -74,7 +74,7 @@ static void end_clones(struct snapshots *snapshots, struct unwanted *unwanted)
     if (store_write(snapshots->options.store, give_up, unwanted, &why))
         log_warn("%zu ready clones are left until the next start: %s", unwanted->count, why.text);
     else
-        worker_nudge(&snapshots->reaper);
+        reaper_call(snapshots);
 }
 
 static void sort_out(struct snapshots *snapshots)

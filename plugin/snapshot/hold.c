@@ -104,6 +104,6 @@ int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
     hold->directory = -1;
     pins_drop(&snapshots->pins, &hold->pin);
     if (result == CONDITION_NOT_FOUND) /* the reaper passed it over while it was held */
-        worker_nudge(&snapshots->reaper);
+        reaper_call(snapshots);
     return result;
 }

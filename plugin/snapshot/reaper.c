@@ -14,6 +14,7 @@
 
 #define REAPER_BATCH 64       /* volumes ended between two transactions */
 #define REAPER_RETRY_MS 1000u /* when something could not be ended */
+#define REAPER_GATHER_MS 200u
 
 struct batch {
     uint64_t from; /* id to go on from */
@@ -97,6 +98,13 @@ int reaper_round(struct snapshots *snapshots, uint64_t *left, struct reason *why
         if (result)
             return result;
     }
+}
+
+/* Each removal opens a transaction of the pool, which the next Commit that must sync would have to
+ * wait for: so they are gathered. */
+void reaper_call(struct snapshots *snapshots)
+{
+    worker_within(&snapshots->reaper, REAPER_GATHER_MS);
 }
 
 void reaper_work(void *context)

@@ -47,7 +47,7 @@ int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reaso
     if (result || !removal.has_volume)
         return result;
     pins_cancel(&snapshots->pins, removal.id);
-    worker_nudge(&snapshots->reaper);
+    reaper_call(snapshots);
     if (stock_forget(&snapshots->stock, removal.id))
         worker_nudge(&snapshots->filler);
     return 0;

@@ -33,6 +33,9 @@ static inline uint64_t record_volume(const struct record *record)
 /* reaper.c: one round over all that waits for removal. *LEFT is how many could not be ended yet. */
 int reaper_round(struct snapshots *snapshots, uint64_t *left, struct reason *why);
 void reaper_work(void *snapshots);
+/* Something waits for removal: the reaper will come within a moment, and takes along what else is
+ * there by then. */
+void reaper_call(struct snapshots *snapshots);
 
 /* keeper.c */
 void keeper_work(void *snapshots);

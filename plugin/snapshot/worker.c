@@ -19,6 +19,11 @@ static struct timespec deadline_in(unsigned milliseconds)
     return time;
 }
 
+static bool is_before(struct timespec a, struct timespec b)
+{
+    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
 /* Waits for a nudge, the alarm or the end; false at the end. Called and left with the lock held. */
 static bool wait_for_work(struct worker *worker)
 {
@@ -90,6 +95,19 @@ void worker_alarm(struct worker *worker, unsigned milliseconds)
     worker->alarm = deadline_in(milliseconds);
     worker->alarm_set = true;
     pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_within(struct worker *worker, unsigned milliseconds)
+{
+    struct timespec alarm = deadline_in(milliseconds);
+
+    pthread_mutex_lock(&worker->lock);
+    if (!worker->alarm_set || is_before(alarm, worker->alarm)) {
+        worker->alarm = alarm;
+        worker->alarm_set = true;
+        pthread_cond_signal(&worker->wake);
+    }
     pthread_mutex_unlock(&worker->lock);
 }
 

@@ -35,6 +35,9 @@ void worker_nudge(struct worker *worker);
 /* Run WORK after that time even if nobody nudges; replaces an alarm set before. Any thread. */
 void worker_alarm(struct worker *worker, unsigned milliseconds);
 
+/* The same, but an alarm that rings earlier stays: for work that gains by being gathered. */
+void worker_within(struct worker *worker, unsigned milliseconds);
+
 /* Whether the thread is to end soon: long work looks at it between steps. */
 bool worker_stopping(struct worker *worker);
 
