@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes tables, results.json and plots of what bench/run measured, and holds the ratios against targets.
+
+    report.py MEASUREMENTS.jsonl OUT
+
+Ends with 1 when a ratio falls short of its target.
+"""
+import collections
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+
+NOISE = 0.25  # spread of the middle half of a measurement, as a share of its median, that gives no verdict
+
+
+class Results:
+    """Measurements by what they are of; each figure a list, one value a round."""
+
+    def __init__(self, path):
+        self.figures = collections.defaultdict(list)
+        self.machine = {}
+        with open(path) as lines:
+            for line in lines:
+                getattr(self, "take_" + json.loads(line)["part"])(json.loads(line))
+
+    def take_machine(self, m):
+        self.machine = m
+
+    def take_unpack(self, m):
+        for figure in ("ms", "sync_ms", "cpu_ms", "daemon_peak_kib"):
+            self.figures["unpack", m["image"], m["who"], figure].append(m[figure])
+
+    def take_floor(self, m):
+        work = m["inflate_ms"] + m["hash_ms"]
+        self.figures["floor", m["image"], "charged"].append((work + m["calls_ms"]) / self.machine["cores"])
+        self.figures["floor", m["image"], "machine"].append((work + m["machine_ms"]) / self.machine["cores"])
+        for figure in ("inflate_ms", "hash_ms", "parse_ms", "calls_ms", "machine_ms", "bytes", "entries"):
+            self.figures["floor", m["image"], figure].append(m[figure])
+
+    def take_calls(self, m):
+        key = ("calls", m["setting"], m["target"], m["snapshotter"], m["mode"], m["clients"])
+        if "cycles_per_s" in m:
+            self.figures[key + ("cycles_per_s",)].append(m["cycles_per_s"])
+        for call, latency in m["calls"].items():
+            for figure in ("p50_ms", "p99_ms"):
+                self.figures[key + (call, figure)].append(latency[figure])
+
+    def take_growth(self, m):
+        count = m["snapshots"]
+        self.figures["growth", count, "start_ms"].append(m["start_ms"])
+        self.figures["growth", count, "resident_kib"].append(m["resident_kib"])
+        self.figures["growth", count, "list_ms"].append(m["list"]["p50_ms"])
+        for call, latency in m["calls"].items():
+            self.figures["growth", count, call].append(latency["p50_ms"])
+
+    def median(self, *key):
+        values = self.figures.get(key)
+        return statistics.median(values) if values else None
+
+    def noisy(self, *key):
+        values = sorted(self.figures.get(key, []))
+        if len(values) < 3:
+            return False
+        low, high = values[len(values) // 4], values[-1 - len(values) // 4]
+        return high - low > NOISE * statistics.median(values)
+
+    def counts(self):
+        return sorted({key[1] for key in self.figures if key[0] == "growth"})
+
+    def images(self):
+        return sorted({key[1] for key in self.figures if key[0] == "unpack"})
+
+
+class Verdicts:
+    """Each ratio beside its target."""
+
+    def __init__(self):
+        self.rows = []
+
+    def least(self, what, value, target, unit=""):
+        self.add(what, value, target, unit, ">=", value is not None and value >= target)
+
+    def most(self, what, value, target, unit=""):
+        self.add(what, value, target, unit, "<=", value is not None and value <= target)
+
+    def add(self, what, value, target, unit, sign, met):
+        if value is not None:
+            self.rows.append({"what": what, "value": round(value, 3), "target": target, "unit": unit, "sign": sign, "met": met})
+
+    def print(self):
+        print("\nTargets")
+        width = max(len(row["what"]) for row in self.rows)
+        for row in self.rows:
+            value = f"{row['value']:.3g}{row['unit']}"
+            print(f"  {row['what']:<{width}}  {value:>10}  {row['sign']} {row['target']:g}{row['unit']:<4} {'' if row['met'] else ' FALLS SHORT'}")
+
+
+def ratio(a, b):
+    return a / b if a and b else None
+
+
+def judge_unpack(r, v):
+    def ms(image, who):
+        return r.median("unpack", image, who, "ms")
+
+    for image in [i for i in r.images() if i in ("gzip", "given")]:
+        ours = ms(image, "cowsnap")
+        v.least(f"unpack ({image}): built-in btrfs / cowsnap", ratio(ms(image, "builtin-btrfs"), ours), 6, " x")
+        v.least(f"unpack ({image}): overlayfs on ext4 / cowsnap", ratio(ms(image, "overlayfs"), ours), 2.3, " x")
+        v.least(f"unpack ({image}): overlayfs by walking / by cowsnap's differ",
+                ratio(ms(image, "overlayfs"), ms(image, "overlayfs-cowsnap")), 3, " x")
+        v.most(f"unpack ({image}): cowsnap / floor", ratio(ours, r.median("floor", image, "machine")), 1.3, " x")
+        peak = r.median("unpack", image, "cowsnap", "daemon_peak_kib")
+        v.most(f"unpack ({image}): peak memory of the daemon", peak / 1024 if peak else None, 150, " MiB")
+    v.most("unpack: zstd / gzip", ratio(ms("zstd", "cowsnap"), ms("gzip", "cowsnap")), 1, " x")
+    v.least("unpack: one large file, dd / cowsnap", ratio(ms("large", "dd"), ms("large", "cowsnap")), 0.8, " x")
+
+
+def judge_calls(r, v):
+    def cycles(setting, who, clients):
+        return r.median("calls", setting, "containerd", who, "cycle", clients, "cycles_per_s")
+
+    def latency(mode, clients, call, figure, setting="ext4", target="socket", who="cowsnap"):
+        return r.median("calls", setting, target, who, mode, clients, call, figure)
+
+    for clients, target in ((16, 2), (1, 1.3)):
+        v.least(f"cycles on btrfs, {clients} clients: cowsnap / overlayfs",
+                ratio(cycles("btrfs", "cowsnap", clients), cycles("btrfs", "overlayfs", clients)), target, " x")
+    for clients in (1, 16):
+        v.least(f"cycles on ext4, {clients} clients: cowsnap / overlayfs",
+                ratio(cycles("ext4", "cowsnap", clients), cycles("ext4", "overlayfs", clients)), 0.5, " x")
+    v.most("burst of 64 Prepares on ext4: cowsnap / overlayfs, p50",
+           ratio(latency("burst", 64, "prepare", "p50_ms", target="containerd"),
+                 latency("burst", 64, "prepare", "p50_ms", target="containerd", who="overlayfs")), 1, " x")
+    for call, target in (("stat", 0.15), ("mounts", 0.15), ("usage", 0.15), ("commit", 0.6), ("remove", 0.6), ("prepare", 1)):
+        v.most(f"own socket, one client: {call}, p50", latency("calls", 1, call, "p50_ms"), target, " ms")
+    v.most("own socket, 16 clients: prepare, p99", latency("calls", 16, "prepare", "p99_ms"), 20, " ms")
+
+
+def judge_growth(r, v):
+    counts = r.counts()
+    if len(counts) < 2:
+        return
+    few, many = counts[0], counts[-1]
+    for call in ("prepare", "stat", "mounts", "usage", "commit", "remove"):
+        v.most(f"{call}, p50 with {many} snapshots / with {few}",
+               ratio(r.median("growth", many, call), r.median("growth", few, call)), 1.3, " x")
+    v.most(f"List of {many}", r.median("growth", many, "list_ms") * 10000 / many if many < 10000 else r.median("growth", many, "list_ms"),
+           100, " ms")
+    v.most(f"start with {many} snapshots", r.median("growth", many, "start_ms"), 1000, " ms")
+    grown = r.median("growth", many, "resident_kib") - r.median("growth", few, "resident_kib")
+    v.most("idle memory for each snapshot", max(grown, 0) / (many - few), 1, " KiB")
+
+
+def table(title, head, rows):
+    print(f"\n{title}")
+    widths = [max(len(str(row[i])) for row in [head] + rows) for i in range(len(head))]
+    for row in [head] + rows:
+        print("  " + "  ".join(str(cell).ljust(w) if i == 0 else str(cell).rjust(w) for i, (cell, w) in enumerate(zip(row, widths))))
+
+
+def figure(r, *key, scale=1.0, digits=1):
+    value = r.median(*key)
+    return "" if value is None else f"{value * scale:.{digits}f}{' ~' if r.noisy(*key) else ''}"
+
+
+def print_tables(r):
+    for image in r.images():
+        who = sorted({key[2] for key in r.figures if key[0] == "unpack" and key[1] == image})
+        rows = [[w, figure(r, "unpack", image, w, "ms", scale=1e-3, digits=2),
+                 figure(r, "unpack", image, w, "sync_ms", scale=1e-3, digits=2),
+                 figure(r, "unpack", image, w, "cpu_ms", scale=1e-3, digits=2)] for w in who]
+        if r.median("floor", image, "machine"):
+            rows.append(["(floor)", figure(r, "floor", image, "machine", scale=1e-3, digits=2), "", ""])
+        table(f"Unpack, image {image}", ["who", "seconds", "then sync", "processor s"], rows)
+    for setting in ("btrfs", "ext4"):
+        keys = sorted({key[:6] for key in r.figures if key[0] == "calls" and key[1] == setting})
+        rows = [[f"{k[3]} by {k[2]}, {k[4]}, {k[5]} clients", figure(r, *k, "cycles_per_s")] +
+                [figure(r, *k, call, "p50_ms", digits=2) for call in ("prepare", "stat", "mounts", "usage", "commit", "remove")]
+                for k in keys]
+        if rows:
+            table(f"Calls, {setting}: cycles a second, and p50 in ms",
+                  ["who", "cycles/s", "prepare", "stat", "mounts", "usage", "commit", "remove"], rows)
+    rows = [[n] + [figure(r, "growth", n, f, digits=2) for f in
+                   ("prepare", "stat", "mounts", "usage", "commit", "remove", "list_ms", "start_ms", "resident_kib")] for n in r.counts()]
+    if rows:
+        table("Growth: p50 in ms, by snapshots present",
+              ["snapshots", "prepare", "stat", "mounts", "usage", "commit", "remove", "list", "start", "resident KiB"], rows)
+    if any(r.noisy(*key) for key in r.figures):
+        print(f"\n  ~ the middle half of the rounds lies more than {NOISE:.0%} apart")
+
+
+def plot(out, name, script, rows):
+    """PNG and SVG by gnuplot, of a table that SCRIPT calls DATA."""
+    data = os.path.join(out, name + ".dat")
+    with open(data, "w") as file:
+        file.writelines(" ".join(str(cell) for cell in row) + "\n" for row in rows)
+    for terminal, ending in (("pngcairo size 900,500", "png"), ("svg size 900,500", "svg")):
+        subprocess.run(["gnuplot"], input=f"set terminal {terminal} font 'sans,11'\nset output '{os.path.join(out, name)}.{ending}'\n"
+                       f"DATA = '{data}'\nset grid ytics\nset border 3\nset tics nomirror\n{script}\n", text=True, check=True)
+    os.remove(data)
+
+
+def plot_all(r, out):
+    for image in [i for i in r.images() if i in ("gzip", "given")]:
+        who = [w for w in ("builtin-btrfs", "overlayfs", "overlayfs-cowsnap", "cowsnap") if r.median("unpack", image, w, "ms")]
+        rows = [[f'"{w}"', r.median("unpack", image, w, "ms") / 1e3, r.median("unpack", image, w, "sync_ms") / 1e3] for w in who]
+        plot(out, f"unpack-{image}", "set style data histograms\nset style histogram rowstacked\nset style fill solid 0.8\nset boxwidth 0.6\n"
+             "set yrange [0:]\nset ylabel 'seconds'\nset title 'Unpack of the image, and the sync after it'\n"
+             "plot DATA using 2:xtic(1) title 'until it answers', '' using 3 title 'sync after it'", rows)
+        parts = [("inflate", "inflate_ms"), ("SHA-256", "hash_ms"), ("tar", "parse_ms"), ("file-system calls", "machine_ms")]
+        if r.median("floor", image, "inflate_ms"):
+            plot(out, f"stages-{image}", "set style data histograms\nset style fill solid 0.8\nset boxwidth 0.6\nset yrange [0:]\nunset key\n"
+                 "set ylabel 'processor seconds'\nset title 'What unpacking takes at least, by stage'\nplot DATA using 2:xtic(1)",
+                 [[f'"{label}"', r.median("floor", image, key) / 1e3] for label, key in parts])
+    if len(r.counts()) > 1:
+        calls = ("prepare", "stat", "usage", "commit", "remove")
+        plot(out, "growth", "set logscale x\nset yrange [0:]\nset xlabel 'snapshots present'\nset ylabel 'p50, ms'\n"
+             "set title 'Cost of a call against the number of snapshots'\nset key outside\nplot " +
+             ", ".join(f"DATA using 1:{i + 2} with linespoints pointtype 7 title '{call}'" for i, call in enumerate(calls)),
+             [[n] + [r.median("growth", n, call) for call in calls] for n in r.counts()])
+    for setting in ("btrfs", "ext4"):
+        who = [w for w in ("overlayfs", "btrfs", "cowsnap") if r.median("calls", setting, "containerd", w, "cycle", 1, "cycles_per_s")]
+        if who:
+            plot(out, f"throughput-{setting}", "set style data histograms\nset style fill solid 0.8\nset yrange [0:]\nset ylabel 'cycles a second'\n"
+                 f"set title 'Prepare, Stat, Usage, Commit, Remove through containerd, on {setting}'\n"
+                 "plot DATA using 2:xtic(1) title '1 client', '' using 3 title '16 clients'",
+                 [[f'"{w}"'] + [r.median("calls", setting, "containerd", w, "cycle", n, "cycles_per_s") for n in (1, 16)] for w in who])
+
+
+def main():
+    path, out = sys.argv[1:]
+    r, v = Results(path), Verdicts()
+    judge_unpack(r, v)
+    judge_calls(r, v)
+    judge_growth(r, v)
+    print(f"{r.machine['cores']} cores, Linux {r.machine['kernel']}")
+    print_tables(r)
+    if v.rows:
+        v.print()
+    if r.machine["busy_percent"] > 10:
+        print(f"\nwarning: others used {r.machine['busy_percent']} % of a core before the start: too noisy to judge")
+    with open(os.path.join(out, "results.json"), "w") as file:
+        json.dump({"machine": r.machine, "targets": v.rows, "measurements": [
+            {"of": list(key), "median": statistics.median(values), "values": values} for key, values in sorted(r.figures.items(), key=str)]},
+            file, indent=1)
+    if shutil.which("gnuplot"):
+        plot_all(r, out)
+    short = [row for row in v.rows if not row["met"]]
+    print(f"\n{len(v.rows) - len(short)} of {len(v.rows)} targets met; figures and plots are in {out}")
+    return 1 if short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
