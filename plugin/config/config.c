@@ -2,6 +2,7 @@
 #include "config/config.h"
 
 #include "base/scoped.h"
+#include "base/word.h"
 #include "config/settings.h"
 #include "config/toml_reader.h"
 

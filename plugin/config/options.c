@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/options.h"
 
+#include "base/word.h"
+
 #include <getopt.h>
 #include <limits.h>
 #include <string.h>

@@ -41,10 +41,4 @@ int setting_put_switch(const struct setting *setting, struct config *config, boo
 /* What a TOML value of it must be, with an example: "a boolean (true or false)". */
 const char *setting_wants(const struct setting *setting);
 
-/* How far WORD is from OTHER: letters left out, put in, changed or swapped. For suggestions. */
-unsigned word_distance(struct bytes word, struct bytes other);
-
-/* Whether that distance is small enough for OTHER to be what WORD was meant to be. */
-bool word_is_near(struct bytes word, unsigned distance);
-
 #endif
