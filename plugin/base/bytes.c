@@ -60,6 +60,15 @@ size_t bytes_utf8_sequence(struct bytes bytes)
     return length;
 }
 
+/* Whether the sequence at AT may stand between quotes as it is. U+0080 … U+009F are controls, too:
+ * some terminals take U+009B for the start of a command. */
+static bool is_plain(const uint8_t *at, size_t sequence)
+{
+    if (sequence == 1)
+        return *at >= 0x20 && *at != 0x7f && *at != '"' && *at != '\\';
+    return sequence > 2 || (sequence == 2 && !(at[0] == 0xc2 && at[1] < 0xa0));
+}
+
 const char *bytes_quote(struct bytes bytes, char *buffer, size_t size)
 {
     static const char cut[] = "…\"";
@@ -69,9 +78,7 @@ const char *bytes_quote(struct bytes bytes, char *buffer, size_t size)
     buffer[used++] = '"';
     while (at < bytes.length) {
         size_t sequence = bytes_utf8_sequence(bytes_from(bytes.data + at, bytes.length - at));
-        uint8_t byte = bytes.data[at];
-        bool plain = sequence > 1 ||
-                     (sequence == 1 && byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\\');
+        bool plain = is_plain(bytes.data + at, sequence);
         size_t need = plain ? sequence : 4;
 
         if (used + need + sizeof(cut) > size) {
@@ -82,7 +89,7 @@ const char *bytes_quote(struct bytes bytes, char *buffer, size_t size)
             memcpy(buffer + used, bytes.data + at, sequence);
             at += sequence;
         } else {
-            snprintf(buffer + used, 5, "\\x%02x", byte);
+            snprintf(buffer + used, 5, "\\x%02x", bytes.data[at]);
             at++;
         }
         used += need;

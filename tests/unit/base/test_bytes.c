@@ -42,6 +42,9 @@ static void quotes_what_would_harm_a_line(void **state)
     assert_string_equal(quoted(bytes_of("\xc3")), "\"\\xc3\"");
     assert_string_equal(quoted(bytes_of("\xc0\xaf")), "\"\\xc0\\xaf\"");
     assert_string_equal(quoted(bytes_of("\xed\xa0\x80")), "\"\\xed\\xa0\\x80\"");
+    /* U+009B begins a command on some terminals; U+00A0 does not */
+    assert_string_equal(quoted(bytes_of("\xc2\x9b")), "\"\\xc2\\x9b\"");
+    assert_string_equal(quoted(bytes_of("\xc2\xa0")), "\"\xc2\xa0\"");
 }
 
 static void quoting_cuts_what_is_too_long(void **state)
