@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_CLI_COMMAND_H
+#define COWSNAP_CLI_COMMAND_H
+
+/*
+ * The commands of the tool: one file each, all in one table (commands.c). A new one is a file with
+ * a struct command, and a line in the table.
+ */
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A flag that one command has beside the common ones. */
+struct command_flag {
+    const char *name; /* without dashes; NULL ends a list */
+    bool takes_value;
+};
+
+#define COMMAND_FLAGS 8 /* that a command may have of its own */
+
+struct command;
+
+/* A command line that was understood. Borrows from the argument vector. */
+struct arguments {
+    const struct command *command; /* NULL: none was named */
+    const char *address;           /* --address; NULL: not given */
+    bool json, help, version;
+    const char *values[COMMAND_FLAGS]; /* of the command's own flags, by place; "" for one that
+                                          takes no value, NULL for one that is not given */
+    char **words;                      /* what stands after the command */
+    size_t word_count;
+};
+
+struct command {
+    const char *name;
+    const char *words;   /* that follow it, for people: "KEY"; "" for none */
+    const char *summary; /* begins with a verb; one line in the list of commands */
+    const char *details; /* the rest of its help, flags of its own included; ends in a newline */
+    const struct command_flag *flags; /* NULL for none */
+    size_t words_least, words_most;
+
+    /* Prints to standard output; whoever calls it looks whether that was possible. A result of
+     * CONDITION_INVALID tells that the command line was wrong. */
+    int (*run)(const struct arguments *arguments, struct reason *why);
+};
+
+extern const struct command command_containerd_config;
+extern const struct command command_help;
+extern const struct command command_ls;
+extern const struct command command_status;
+extern const struct command command_tree;
+extern const struct command command_usage;
+extern const struct command command_version;
+
+/* In the order in which --help lists them; ends with NULL. */
+extern const struct command *const commands[];
+
+/* The command called NAME; CONDITION_INVALID suggests the nearest. */
+int command_find(const struct command **command, struct bytes name, struct reason *why);
+
+/* Prints the help of one command, or of the tool when COMMAND is NULL. */
+void command_explain(const struct command *command);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/daemon.h"
+
+#include "base/scoped.h"
+#include "config/config.h"
+
+#include <errno.h>
+
+/* --address, or what the daemon listens on when it is not told otherwise. */
+static int choose_address(char **address, const struct arguments *arguments, struct reason *why)
+{
+    scoped(config_clear) struct config defaults;
+    int result = config_defaults(&defaults, why);
+
+    if (result)
+        return result;
+    *address = arguments->address ? (char *)bytes_copy(bytes_of(arguments->address))
+                                  : take_pointer(defaults.address);
+    if (!*address)
+        return failure(why, ENOMEM, "read the command line");
+    return 0;
+}
+
+int daemon_connect(struct daemon *daemon, const struct arguments *arguments, struct reason *why)
+{
+    int result;
+
+    *daemon = (struct daemon){0};
+    result = choose_address(&daemon->address, arguments, why);
+    if (result)
+        return result;
+    result = client_open(&daemon->client, daemon->address, why);
+    if (result == -EACCES || result == -EPERM)
+        failure(why, -result, "only root may talk to cowsnapd at %s: run this as root",
+                daemon->address);
+    return result;
+}
+
+void daemon_disconnect(struct daemon *daemon)
+{
+    daemon->client = client_close(daemon->client);
+    free(daemon->address);
+    daemon->address = NULL;
+}
+
+int daemon_explain(const struct daemon *daemon, int result, struct reason *why)
+{
+    switch (result) {
+    case 0:
+        return 0;
+    case CONDITION_UNIMPLEMENTED:
+        return amend(why, result,
+                     "what listens on %s is not cowsnapd, or an older one than this tool",
+                     daemon->address);
+    case CONDITION_DEADLINE:
+        return refuse(why, result,
+                      "cowsnapd at %s did not answer within %d seconds; its log may tell why",
+                      daemon->address, CONTROL_TIMEOUT);
+    default:
+        return amend(why, result, "ask cowsnapd at %s", daemon->address);
+    }
+}
+
+int daemon_status(const struct daemon *daemon, Cowsnap__Control__V1__StatusResponse **status,
+                  struct reason *why)
+{
+    int result = control_client_status(daemon->client, status, why);
+
+    return daemon_explain(daemon, result, why);
+}

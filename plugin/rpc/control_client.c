@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rpc/control_client.h"
+
+#include "base/scoped.h"
+#include "rpc/message.h"
+
+#include <errno.h>
+
+#define CONTROL "/cowsnap.control.v1.Control/"
+#define TYPE(name) &cowsnap__control__v1__##name##__descriptor
+
+typedef Cowsnap__Control__V1__StatusRequest StatusRequest;
+typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
+typedef Cowsnap__Control__V1__SnapshotsRequest SnapshotsRequest;
+typedef Cowsnap__Control__V1__SnapshotsResponse SnapshotsResponse;
+
+int control_client_status(struct client *client, StatusResponse **status, struct reason *why)
+{
+    StatusRequest message = COWSNAP__CONTROL__V1__STATUS_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "Status",
+        .message = &message.base,
+        .reply = TYPE(status_response),
+        .timeout_ms = CONTROL_TIMEOUT * 1000,
+    };
+    scoped_message ProtobufCMessage *reply = NULL;
+    const StatusResponse *response;
+    int result = client_unary(client, &request, &reply, NULL, why);
+
+    if (result)
+        return result;
+    response = (const StatusResponse *)reply;
+    if (!response->pool || !response->snapshots || !response->store)
+        return failure(why, EPROTO, "read the status: the daemon left out half of it");
+    *status = (StatusResponse *)take_pointer(reply);
+    return 0;
+}
+
+struct snapshots_visit {
+    snapshot_visit *visit;
+    void *context;
+};
+
+static int visit_snapshots(void *context, const ProtobufCMessage *reply, struct reason *why)
+{
+    const SnapshotsResponse *response = (const SnapshotsResponse *)reply;
+    const struct snapshots_visit *each = context;
+
+    for (size_t i = 0; i < response->n_snapshots; i++) {
+        const Cowsnap__Control__V1__Snapshot *item = response->snapshots[i];
+        struct snapshot_info info = {
+            .key = message_bytes(item->key),
+            .parent = message_bytes(item->parent),
+            .kind = (enum snapshot_kind)item->kind,
+            .created = item->created,
+            .id = item->id,
+            .parent_id = item->parent_id,
+            .usage_known = item->usage_known,
+            .usage_bytes = item->bytes,
+            .usage_inodes = item->inodes,
+            .sealed = item->sealed,
+        };
+        int result = each->visit(each->context, &info, why);
+
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+int control_client_snapshots(struct client *client, snapshot_visit *visit, void *context,
+                             struct reason *why)
+{
+    SnapshotsRequest message = COWSNAP__CONTROL__V1__SNAPSHOTS_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "Snapshots",
+        .message = &message.base,
+        .reply = TYPE(snapshots_response),
+        .timeout_ms = CONTROL_TIMEOUT * 1000,
+    };
+    struct snapshots_visit each = {visit, context};
+
+    return client_stream(client, &request, visit_snapshots, &each, NULL, why);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_RPC_CONTROL_CLIENT_H
+#define COWSNAP_RPC_CONTROL_CLIENT_H
+
+/*
+ * The calls of the control service as plain functions over a client. Results are those of
+ * client_unary(); a daemon that says nothing for CONTROL_TIMEOUT seconds is CONDITION_DEADLINE.
+ */
+
+#include "base/result.h"
+#include "rpc/client.h"
+#include "snapshot/snapshots.h"
+
+#include <cowsnap/control.pb-c.h>
+
+#define CONTROL_TIMEOUT 30
+
+/* *STATUS is the caller's to message_free(); its pool, snapshots and store are there. */
+int control_client_status(struct client *client, Cowsnap__Control__V1__StatusResponse **status,
+                          struct reason *why);
+
+/* Calls VISIT for every snapshot, in the order of keys, with its id and usage; labels and the time
+ * of the last update are not sent, and a kind may be one that this program does not know. */
+int control_client_snapshots(struct client *client, snapshot_visit *visit, void *context,
+                             struct reason *why);
+
+#endif
