@@ -24,11 +24,12 @@ step_sanitizers() { build_preset asan-ubsan && unit_tests asan-ubsan; }
 step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
 step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
+step_tool() { tests/cli/run.sh; }
 step_differential() { tests/differential/run.sh; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
 step_speed() { tests/speed/run.sh; }
 
-quick=(unit containerd-suite conformance)
+quick=(unit containerd-suite conformance tool)
 all=("${quick[@]}" sanitizers threads differential differential-overlay speed)
 
 # ---- how they are run ----

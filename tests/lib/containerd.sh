@@ -11,6 +11,7 @@
 #   unpack-builtin    2.x: the transfer service unpacks btrfs, native and overlayfs with walking
 #   no-gc             no garbage collection by itself: snapshots that ctr makes without a lease stay
 #   debug             log level debug
+#   file=PATH         the lines of that configuration, but for its version
 
 CONTAINERD_PID=
 CONTAINERD_DIR=
@@ -64,6 +65,7 @@ TOML
             printf '[plugins."io.containerd.gc.v1.scheduler"]\n  mutation_threshold = 1000000000\n  startup_delay = "24h"\n'
             ;;
         debug) ;;
+        file=*) sed '/^version *=/d' "${mode#file=}" ;;
         *) rig_fail "containerd_start: no mode '$mode'" ;;
         esac
     done

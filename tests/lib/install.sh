@@ -21,7 +21,7 @@ COWSNAP_TEST_PACKAGES=(
     "${COWSNAP_DEMO_PACKAGES[@]}"
     golang-go golang-github-containerd-containerd-dev
     golang-github-containerd-continuity-dev golang-github-containerd-btrfs-dev
-    golang-google-grpc-dev shellcheck jq libcap2-bin
+    golang-google-grpc-dev shellcheck jq libcap2-bin mandoc
 )
 
 # install_missing PACKAGES…: prints those that are not installed. A package that only provides another's

@@ -1,0 +1,320 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The tool `cowsnap` against a private cowsnapd: every command's table and JSON, keys of any bytes, what
+# goes wrong; then the configuration that it prints, with real containerds of each release line, which
+# serve from it.
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+
+rig_need_root
+rig_need jq mkfs.btrfs losetup setpriv
+cowsnapd_need
+[ -x "$COWSNAP" ] || rig_fail "$COWSNAP is not built"
+rig_begin tool
+
+passed=0 failed=0 skipped=0
+out=$RIG_DIR/out err=$RIG_DIR/err status=0
+
+check_failed() {
+    failed=$((failed + 1))
+    printf 'FAILED: %s\n' "$1"
+    sed 's/^/    out: /' "$out"
+    sed 's/^/    err: /' "$err"
+}
+
+# check WHAT COMMAND…: one check, named for the log.
+check() {
+    local what=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        check_failed "$what"
+    fi
+}
+
+# tool ARGUMENTS…: runs it; its output, messages and status are in $out, $err and $status.
+tool() {
+    status=0
+    "$COWSNAP" "$@" >"$out" 2>"$err" </dev/null || status=$?
+}
+tool_done() { [ "$status" = 0 ] && [ ! -s "$err" ]; }
+# tool_refused STATUS SENTENCE: nothing on the standard output, and exactly this sentence.
+tool_refused() { [ "$status" = "$1" ] && [ ! -s "$out" ] && [ "$(cat "$err")" = "cowsnap: $2" ]; }
+# tool_json FILTER [jq options…]: the output is one JSON value that the filter is true of.
+tool_json() { tool_done && jq -e "${@:2}" "$1" "$out" >/dev/null && [ "$(jq -n '[inputs] | length' "$out")" = 1 ]; }
+tool_says() { tool_done && grep -qE -- "$1" "$out"; }
+# no control character but the newline, as bytes or as UTF-8
+tool_is_clean() { ! LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$out" "$err"; }
+is() { [ "$1" = "$2" ]; }
+
+snapshot() { "$RIG_BUILD/tests/cli/snapshot_client" "$COWSNAPD_SOCKET" "$@"; }
+# layer NAME PARENT MIB: a committed snapshot that holds so much.
+layer() {
+    local folder
+    folder=$(snapshot prepare extract "$2")
+    [ "$3" = 0 ] || head -c "$3"M /dev/urandom >"$folder/file"
+    snapshot commit "$1" extract
+}
+
+# ---- without a daemon ----
+
+dead=$RIG_DIR/dead.sock
+for command in status ls tree 'usage key'; do
+    # shellcheck disable=SC2086 # words
+    tool --address "$dead" $command
+    check "$command says that nobody listens" tool_refused 1 \
+        "nobody listens on $dead: is cowsnapd running, with this --address?"
+done
+"$RIG_PYTHON" -I -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$dead"
+tool status --address "$dead"
+check 'a socket that was left behind' tool_refused 1 \
+    "nobody listens on $dead: is cowsnapd running, with this --address?"
+tool sttus
+check 'a command that is none' tool_refused 2 '"sttus" is not a command; did you mean status?'
+tool
+check 'no command' tool_refused 2 'a command is missing; cowsnap --help lists them'
+tool ls --jsno
+check 'an option that is none' tool_refused 2 '"--jsno" is not an option; did you mean --json?'
+tool usage
+check 'a key that is missing' tool_refused 2 'usage wants KEY; see cowsnap usage --help'
+tool help usage
+cp "$out" "$RIG_DIR/help"
+check 'help of a command' tool_says '^Usage: cowsnap usage '
+tool usage --help
+check 'help of a command, the other way' cmp -s "$out" "$RIG_DIR/help"
+tool help usgae
+check 'help of no command' tool_refused 2 '"usgae" is not a command; did you mean usage?'
+tool --version
+check 'the version' tool_says '^cowsnap [0-9]+\.[0-9]+\.[0-9]+$'
+tool version --json
+check 'the version as JSON' tool_json '.version | test("^[0-9.]+$")'
+tool --help
+for command in $(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\) .*/\1/p' "$out"); do
+    tool "$command" --help
+    check "help of $command" tool_says "^Usage: cowsnap $command "
+done
+if [ -e /dev/full ]; then
+    status=0
+    "$COWSNAP" --help >/dev/full 2>"$err" || status=$?
+    check 'an output that cannot be written' is "$status $(cat "$err")" \
+        '1 cowsnap: write the output: No space left on device'
+fi
+
+# ---- a daemon without snapshots ----
+
+rig_loop_mount ext4 "$RIG_DIR/t" 4G
+cowsnapd_start "$RIG_DIR/t/root"
+here=(--address "$COWSNAPD_SOCKET")
+
+tool "${here[@]}" ls
+check 'an empty list is empty' is "$(cat "$out" "$err")$status" 0
+tool "${here[@]}" tree
+check 'an empty tree is empty' is "$(cat "$out" "$err")$status" 0
+for command in ls tree; do
+    tool $command --json "${here[@]}"
+    check "an empty $command as JSON" tool_json '. == {snapshots: []}'
+done
+
+# ---- snapshots ----
+
+layer k8s.io/2/sha256:one '' 3
+layer k8s.io/4/sha256:two k8s.io/2/sha256:one 0
+folder=$(snapshot prepare k8s.io/5/web k8s.io/4/sha256:two)
+head -c 1M /dev/urandom >"$folder/log"
+sync -f "$folder"
+snapshot prepare default/1/web k8s.io/4/sha256:two >/dev/null
+snapshot view default/2/look k8s.io/4/sha256:two
+
+tool status "${here[@]}"
+for row in 'cowsnapd: +[0-9.]+, process [0-9]+, up [0-9]+ s$' "address: +$COWSNAPD_SOCKET\$" \
+    "root: +$RIG_DIR/t/root\$" 'backend: +btrfs, engine [a-z_]+$' 'pool: +embedded pool at ' \
+    'space: +[0-9.]+ MiB used of [0-9.]+ GiB \([0-9]+ %\), [0-9.]+ GiB available$' \
+    'metadata: +.* used of ' 'snapshots: +5: 2 committed, 2 active, 1 view$' \
+    'store: +.* used of .*, [0-9]+ requests in [0-9]+ commits$' \
+    'waiting: +0 to be removed, [0-9]+ to be sealed$' 'layers in work: 0$' 'damaged: +0$'; do
+    check "status shows $row" tool_says "^$row"
+done
+tool --json "${here[@]}" status
+check 'status as JSON' tool_json '.address == $address and .pid == $pid and .backend == "btrfs"
+    and .pool.embedded and .pool.writable and .pool.path == $root + "/pool" and .root == $root
+    and .pool.size > 1e9 and .pool.used > 4e6 and .pool.available < .pool.size
+    and .snapshots == {total: 5, committed: 2, active: 2, views: 1}
+    and .store.commits > 5 and .layers_in_work == 0 and .damaged == 0 and .uptime_seconds >= 0
+    and (.started | sub("\\.[0-9]+"; "") | fromdateiso8601) > 1e9' \
+    --arg address "$COWSNAPD_SOCKET" --arg root "$COWSNAPD_ROOT" --argjson pid "$COWSNAPD_PID"
+
+tool "${here[@]}" ls
+check 'ls has a line of headings' is "$(head -n 1 "$out" | tr -s ' ')" \
+    "$(head -n 1 "$out" | grep -o 'ID PARENT.*' | tr -s ' ')"
+check 'ls shows a layer' tool_says '^ *[0-9]+ +- committed +3\.[0-9]+ MiB +[0-9]+ [0-9-]{10} [0-9:]{8} k8s\.io/2/sha256:one$'
+check 'ls counts what a container wrote' tool_says ' active +1\.[0-9]+ MiB +[0-9]+ .* k8s\.io/5/web$'
+tool ls "${here[@]}" --json
+check 'ls as JSON' tool_json '.snapshots | map(.key) == ["k8s.io/2/sha256:one", "k8s.io/4/sha256:two",
+    "k8s.io/5/web", "default/1/web", "default/2/look"]'
+check 'ls as JSON, a layer' tool_json '.snapshots[0] | .kind == "committed" and .parent == null
+    and .parent_id == null and .size >= 3145728 and .size < 4194304 and .inodes >= 1
+    and (.created | test("^[0-9-]{10}T[0-9:]{8}\\.[0-9]{9}Z$")) and (.sealed | type) == "boolean"'
+check 'ls as JSON, a child' tool_json '(.snapshots | map({key: (.id | tostring), value: .key}) | from_entries) as $keys
+    | .snapshots[] | select(.parent_id) | $keys[.parent_id | tostring] == .parent'
+
+tool tree "${here[@]}"
+check 'the tree' is "$(LC_ALL=C.UTF-8 "$COWSNAP" tree "${here[@]}" | awk '{ print $1 }' | sed 's/^[^a-zK]*\(.*\)/\1/' | tr '\n' ' ')" \
+    'KEY k8s.io/2/sha256:one k8s.io/4/sha256:two k8s.io/5/web default/1/web default/2/look '
+check 'the tree without UTF-8' is "$(LC_ALL=C "$COWSNAP" "${here[@]}" tree | sed -n 's/^\(.*web\) .*/\1/p' | head -n 1)" '  |-k8s.io/5/web'
+LC_ALL=C.UTF-8 tool "${here[@]}" tree
+check 'the tree with UTF-8' tool_says '^  ├─k8s\.io/5/web +[0-9]+ active +1\.'
+tool tree "${here[@]}" --json
+check 'the tree as JSON' tool_json '.snapshots | map(.depth) == [0, 1, 2, 2, 2]'
+
+# ---- usage, and what a key may be called ----
+
+tool "${here[@]}" usage sha256:one
+check 'usage by the name of a client' tool_says '^ *[0-9]+ committed +3\.[0-9]+ MiB +[0-9]+ k8s\.io/2/sha256:one$'
+tool usage k8s.io/5/web --json "${here[@]}"
+check 'usage by the whole key' tool_json '.key == "k8s.io/5/web" and .size >= 1048576 and .size < 2097152'
+tool "${here[@]}" usage '#1' --json
+check 'usage by id' tool_json '.id == 1 and .key == "k8s.io/2/sha256:one"'
+tool "${here[@]}" usage web
+check 'a name of several snapshots' tool_refused 1 \
+    '"web" is the name of 2 snapshots; give a whole key, or an id as #12: "k8s.io/5/web" (#3), "default/1/web" (#4)'
+tool "${here[@]}" usage nothing
+check 'a name of no snapshot' tool_refused 1 "there is no snapshot \"nothing\"; 'cowsnap ls' lists those there are"
+tool "${here[@]}" usage $'\e[31m\n'
+check 'a wrong key does not reach the terminal as it is' tool_refused 1 \
+    "there is no snapshot \"\\x1b[31m\\x0a\"; 'cowsnap ls' lists those there are"
+
+# ---- keys of any bytes ----
+
+hostile='default/9/\x1b[31m\x00\x0a\x07"\x5c\xc2\x9b\xff é'
+snapshot prepare "$hostile" >/dev/null
+layer 'default/10/\x1b' '' 0
+snapshot prepare default/11/child 'default/10/\x1b' >/dev/null
+exact=$(printf 'default/9/\x1b[31m\x00\x0a\x07"\\\xc2\x9b\xff é' | base64 -w 0)
+for command in ls tree; do
+    tool "${here[@]}" $command
+    check "$command keeps controls from the terminal" tool_is_clean
+    check "$command shows them" tool_says '"default/9/\\x1b\[31m\\x00\\x0a\\x07\\x22\\x5c\\xc2\\x9b\\xff é"'
+    tool $command "${here[@]}" --json
+    check "$command as JSON keeps controls from the terminal" tool_is_clean
+    check "$command as JSON is UTF-8" iconv -f UTF-8 -t UTF-8 -o /dev/null "$out"
+    check "$command as JSON has the exact bytes" tool_json '[.snapshots[] | select(.key_base64 == $exact)
+        | .key == "default/9/\u001b[31m\u0000\n\u0007\"\\\u009b\ufffd é"] == [true]' --arg exact "$exact"
+    check "$command as JSON has them once where they are text" \
+        tool_json '[.snapshots[] | select(.parent == "default/10/\u001b") | has("parent_base64")] == [false]'
+done
+tool "${here[@]}" usage --json "$(printf '\x1b')"
+check 'usage of a key that is a control' tool_json '.key == "default/10/\u001b"'
+long=$(head -c 3000 /dev/zero | tr '\0' k)
+snapshot prepare "default/12/$long" >/dev/null
+tool "${here[@]}" ls
+check 'a long key is whole where there is no terminal' grep -q " default/12/$long\$" "$out"
+check 'and is cut to one line where there is one' is \
+    "$(script -qec "stty cols 80; LC_ALL=C.UTF-8 '$COWSNAP' --address '$COWSNAPD_SOCKET' ls" /dev/null </dev/null | tr -d '\r' | awk 'length > 80' | wc -l)" 0
+
+# a chain deeper than what jq can read nested, or a recursive printer likes
+parent=
+for ((i = 1; i <= 200; i++)); do
+    layer "chain-$i" "$parent" 0
+    parent=chain-$i
+done
+tool tree --json "${here[@]}"
+check 'a chain of 200' tool_json '[.snapshots[] | select(.key == "chain-200") | .depth] == [199]'
+tool tree "${here[@]}"
+check 'a chain of 200 as a table' is "$(grep -c 'chain-' "$out")" 200
+
+# ---- who may, and who answers ----
+
+chmod 711 "$RIG_DIR"
+cp "$COWSNAP" "$RIG_DIR/cowsnap"
+status=0
+setpriv --reuid 65534 --regid 65534 --clear-groups "$RIG_DIR/cowsnap" status "${here[@]}" >"$out" 2>"$err" || status=$?
+check 'not for everybody' tool_refused 1 \
+    "only root may talk to cowsnapd at $COWSNAPD_SOCKET: run this as root: Permission denied"
+status=0
+setpriv --reuid 65534 --regid 65534 --clear-groups "$RIG_DIR/cowsnap" containerd-config --version 2 "${here[@]}" \
+    >"$out" 2>"$err" || status=$?
+check 'the configuration is for everybody' tool_says "address = \"$COWSNAPD_SOCKET\""
+
+# ---- the configuration, with the containerd of each release line ----
+
+tool containerd-config --version 1.7 "${here[@]}"
+check "the daemon's own root" tool_says "^    root = \"$COWSNAPD_ROOT\"\$"
+tool containerd-config --version 1.7 "${here[@]}" --root /elsewhere
+check 'a root that is given wins' tool_says '^    root = "/elsewhere"$'
+tool containerd-config --version 1.7 --address "$dead"
+check 'without a daemon: the defaults' tool_says '^    root = "/var/lib/cowsnap"$'
+check 'without a daemon: the address that is given' tool_says "^  address = \"$dead\"\$"
+tool containerd-config --version 1.7 --address here.sock
+check 'a relative address' tool_refused 2 '--address must be an absolute path, not "here.sock"'
+tool containerd-config --version seven
+check 'a version that is none' tool_refused 2 \
+    '"seven" is no version of containerd; write one such as 1.7.24, 1.7 or 2'
+tool containerd-config --version 1.5
+check 'a version that is too old' tool_refused 1 'containerd "1.5" is too old: cowsnap works with 1.6 and newer'
+tool containerd-config --version 2.1 --json "${here[@]}"
+check 'the configuration as JSON' tool_json '.containerd_version == "2.1" and .config_version == 3
+    and .daemon_answered and .root == $root and (.toml | contains("unpack_config"))' --arg root "$COWSNAPD_ROOT"
+mkdir "$RIG_DIR/nowhere"
+PATH=$RIG_DIR/nowhere tool containerd-config "${here[@]}"
+check 'no containerd: says for which it is' is "$status $(cat "$err") $(grep -c '^version = 3$' "$out")" \
+    '0 cowsnap: there is no containerd in PATH; this is for the newest containerd, --version names another 1'
+
+# serves LINE: the real one takes the snippet, names what is in it, and makes snapshots through it.
+serves() {
+    local line=$1 bin dump snippet
+    if ! bin=$(containerd_peer "$line" 2>"$err"); then
+        echo "SKIPPED: containerd $line: $(tail -n 1 "$err")"
+        skipped=$((skipped + 1))
+        return
+    fi
+    PATH=$bin:$PATH tool containerd-config "${here[@]}"
+    snippet=$RIG_DIR/snippet-$line.toml
+    cp "$out" "$snippet"
+    check "containerd $line: asked for its version" \
+        tool_says "^# For containerd ${line//./\\.}[.0-9]*: "
+    dump=$RIG_DIR/dump-$line
+    "$bin/containerd" --config "$snippet" config dump >"$dump" 2>"$err" || echo 'config dump failed' >>"$err"
+    cp "$dump" "$out"
+    check "containerd $line: takes the snippet without a word" test ! -s "$err"
+    check "containerd $line: has the snapshotter" \
+        grep -qE "^ *\[proxy_plugins\.[\"']?cowsnap[\"']?\]" "$dump"
+    check "containerd $line: uses it for Kubernetes" \
+        grep -qE "^ *snapshotter = [\"']cowsnap[\"']" "$dump"
+    if [ "$line" != 1.6 ]; then
+        check "containerd $line: has the differ, first" \
+            grep -qE "^ *default = \[[\"']cowsnap-diff[\"'], [\"']walking[\"']\]" "$dump"
+    fi
+
+    containerd_start "$RIG_DIR/c-$line" "$bin" no-gc "file=$snippet"
+    check "containerd $line: makes a snapshot through it" ctr snapshots --snapshotter cowsnap prepare "by-$line" >"$out" 2>"$err"
+    tool "${here[@]}" usage "by-$line" --json
+    check "containerd $line: and its name finds it" tool_json '.key | test("^[^/]+/[0-9]+/by-")'
+    ctr plugins ls >"$out" 2>"$err"
+    check "containerd $line: its plugins are well" is \
+        "$(awk '/cowsnap/ { print $1, $2, $NF }' "$out" | sort | tr '\n' ' ')" "$2"
+    containerd_stop
+}
+
+serves 1.6 'io.containerd.snapshotter.v1 cowsnap ok '
+serves 1.7 'io.containerd.differ.v1 cowsnap-diff ok io.containerd.snapshotter.v1 cowsnap ok '
+serves 2 'io.containerd.differ.v1 cowsnap-diff ok io.containerd.snapshotter.v1 cowsnap ok '
+
+# ---- the manual ----
+
+for page in "$RIG_SOURCE"/docs/man/*; do
+    : >"$out"
+    if command -v mandoc >/dev/null; then
+        check "mandoc has nothing to say of $(basename "$page")" is "$(mandoc -Tlint -W warning "$page" 2>&1)" ''
+    else
+        echo "SKIPPED: mandoc is not installed"
+        skipped=$((skipped + 1))
+    fi
+done
+
+cowsnapd_stop
+echo "summary: the tool: $passed passed, $failed failed, $skipped skipped"
+echo "count: $passed $failed $skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
