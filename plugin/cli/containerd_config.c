@@ -43,7 +43,7 @@ static int copy(char **target, const char *text, struct reason *why)
 
 /* Address and root: the running daemon's own, where one answers; else what the command line says
  * or, without it, the defaults. --root wins in any case. PLACES begins as the defaults. */
-static int choose_places(struct config *places, bool *answered, const struct arguments *arguments,
+static int choose_places(struct config *places, bool *asked, const struct arguments *arguments,
                          struct reason *why)
 {
     scoped(daemon_disconnect) struct daemon daemon;
@@ -54,8 +54,8 @@ static int choose_places(struct config *places, bool *answered, const struct arg
 
     if (result == 0)
         result = daemon_status(&daemon, &status, &unanswered);
-    *answered = result == 0;
-    if (*answered) {
+    *asked = result == 0;
+    if (*asked) {
         address = status->address;
         root = root ? root : status->root;
     }
@@ -65,7 +65,7 @@ static int choose_places(struct config *places, bool *answered, const struct arg
     return result;
 }
 
-static int print_json(const struct containerd_snippet *snippet, bool answered, struct reason *why)
+static int print_json(const struct containerd_snippet *snippet, struct reason *why)
 {
     scoped_free char *text = NULL;
     char version[VERSION_ROOM];
@@ -86,7 +86,7 @@ static int print_json(const struct containerd_snippet *snippet, bool answered, s
     json_number(&json, "config_version", containerd_snippet_format(snippet));
     json_text(&json, "address", snippet->address);
     json_text(&json, "root", snippet->root);
-    json_switch(&json, "daemon_answered", answered);
+    json_switch(&json, "daemon_answered", snippet->asked);
     json_text(&json, "toml", text);
     json_end(&json);
     return 0;
@@ -96,13 +96,12 @@ static int run_containerd_config(const struct arguments *arguments, struct reaso
 {
     scoped(config_clear) struct config places;
     struct containerd_snippet snippet = {0};
-    bool answered = false;
     int result = config_defaults(&places, why);
 
     if (result == 0)
         result = choose_version(&snippet.version, arguments, why);
     if (result == 0)
-        result = choose_places(&places, &answered, arguments, why);
+        result = choose_places(&places, &snippet.asked, arguments, why);
     if (result == 0)
         result = containerd_platform(&snippet.platform, why);
     if (result)
@@ -110,7 +109,7 @@ static int run_containerd_config(const struct arguments *arguments, struct reaso
     snippet.address = places.address;
     snippet.root = places.root;
     if (arguments->json)
-        return print_json(&snippet, answered, why);
+        return print_json(&snippet, why);
     return containerd_snippet_write(&snippet, stdout, why);
 }
 
@@ -123,9 +122,8 @@ const struct command command_containerd_config = {
         "                        --version' says)\n"
         "      --root DIR        cowsnapd's root, if it cannot be asked (/var/lib/cowsnap)\n"
         "\n"
-        "Address and root are those of the cowsnapd that answers on the socket; when none does, "
-        "as\n"
-        "before its first start, they are taken from the options. Needs no privileges.\n",
+        "Address and root are those of the cowsnapd that answers on the socket; when none does,\n"
+        "as before its first start, they are taken from the options. Needs no privileges.\n",
     .flags = flags,
     .run = run_containerd_config,
 };

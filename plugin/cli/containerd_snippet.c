@@ -146,12 +146,13 @@ int containerd_snippet_write(const struct containerd_snippet *snippet, FILE *str
         result = check_path("root", snippet->root, why);
     if (result)
         return result;
-    fprintf(
-        stream,
-        "# For containerd %s: merge it into /etc/containerd/config.toml (a table that is there\n"
-        "# already takes the lines of its namesake here), then restart containerd.\n"
-        "version = %u\n",
-        containerd_version_text(&snippet->version, version), containerd_snippet_format(snippet));
+    fprintf(stream,
+            "# For containerd %s: merge it into /etc/containerd/config.toml (a table that is\n"
+            "# there already takes the lines of its namesake here), then restart containerd.\n",
+            containerd_version_text(&snippet->version, version));
+    if (!snippet->asked)
+        fputs("# No cowsnapd could be asked: see that address and root fit.\n", stream);
+    fprintf(stream, "version = %u\n", containerd_snippet_format(snippet));
     put_snapshotter(snippet, stream);
     put_differ(snippet, stream);
     put_transfer(snippet, stream);

@@ -8,12 +8,14 @@
 #include "base/result.h"
 #include "cli/containerd_version.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct containerd_snippet {
     struct containerd_version version;
     const char *address;  /* of cowsnapd */
     const char *root;     /* its root */
+    bool asked;           /* both are the running daemon's own */
     const char *platform; /* as the OCI writes it: "linux/amd64" */
 };
 

@@ -78,7 +78,7 @@ static void add_work(struct table *table, const Status *status)
 
 static int print_table(const Status *status, struct reason *why)
 {
-    static const struct table_column columns[] = {{NULL, 0, 0}, {NULL, 0, SCOLS_FL_WRAP}};
+    static const struct table_column columns[] = {{NULL, 0, 0}, {NULL, 0, 0}};
     const Cowsnap__Control__V1__Counts *counts = status->snapshots;
     const Cowsnap__Control__V1__Store *store = status->store;
     scoped(table_clear) struct table table;

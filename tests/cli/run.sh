@@ -4,12 +4,13 @@
 # The tool `cowsnap` against a private cowsnapd: every command's table and JSON, keys of any bytes, what
 # goes wrong; then the configuration that it prints, with real containerds of each release line, which
 # serve from it.
+# shellcheck disable=SC2016 # what stands in single quotes is jq's
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
 rig_need_root
-rig_need jq mkfs.btrfs losetup setpriv
+rig_need jq mkfs.btrfs losetup setpriv script iconv
 cowsnapd_need
 [ -x "$COWSNAP" ] || rig_fail "$COWSNAP is not built"
 rig_begin tool
@@ -92,7 +93,9 @@ check 'the version' tool_says '^cowsnap [0-9]+\.[0-9]+\.[0-9]+$'
 tool version --json
 check 'the version as JSON' tool_json '.version | test("^[0-9.]+$")'
 tool --help
-for command in $(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\) .*/\1/p' "$out"); do
+mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\) .*/\1/p' "$out")
+check 'help lists the commands' is "${#commands[@]}" 7
+for command in "${commands[@]}"; do
     tool "$command" --help
     check "help of $command" tool_says "^Usage: cowsnap $command "
 done
@@ -242,10 +245,12 @@ check 'the configuration is for everybody' tool_says "address = \"$COWSNAPD_SOCK
 
 tool containerd-config --version 1.7 "${here[@]}"
 check "the daemon's own root" tool_says "^    root = \"$COWSNAPD_ROOT\"\$"
+check "the daemon was asked" is "$(grep -c 'No cowsnapd could' "$out")" 0
 tool containerd-config --version 1.7 "${here[@]}" --root /elsewhere
 check 'a root that is given wins' tool_says '^    root = "/elsewhere"$'
 tool containerd-config --version 1.7 --address "$dead"
 check 'without a daemon: the defaults' tool_says '^    root = "/var/lib/cowsnap"$'
+check 'without a daemon: says so' tool_says '^# No cowsnapd could be asked'
 check 'without a daemon: the address that is given' tool_says "^  address = \"$dead\"\$"
 tool containerd-config --version 1.7 --address here.sock
 check 'a relative address' tool_refused 2 '--address must be an absolute path, not "here.sock"'

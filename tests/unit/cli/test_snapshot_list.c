@@ -23,6 +23,7 @@ static int make(void **state)
         {6, "default/32/sha256:aa"},
         {3, "k8s.io/4/web"},
         {8, "k8s.io/9/extract-1 sha256:aa"},
+        {10, "odd//numberless"},
         {4, "other/x/alone"},
         {2, "plain"},
         {9, "team/1/a/2/b"},
@@ -65,7 +66,7 @@ static void is_sorted_by_id(void **state)
         assert_ptr_equal(snapshot_list_by_id(list, i + 1), &list->items[i]);
     }
     assert_null(snapshot_list_by_id(list, 0));
-    assert_null(snapshot_list_by_id(list, 10));
+    assert_null(snapshot_list_by_id(list, 11));
 }
 
 static void whole_keys_come_first(void **state)
@@ -88,6 +89,7 @@ static void parts_of_keys_are_no_names(void **state)
     assert_int_equal(find(state, "b"), 0);
     assert_int_equal(find(state, "alone"), 0);
     assert_int_equal(find(state, "x/alone"), 0);
+    assert_int_equal(find(state, "numberless"), 0);
     assert_int_equal(find(state, "4/web"), 0);
     assert_int_equal(find(state, "/web"), 0);
     assert_int_equal(find(state, "aa"), 0);
