@@ -150,7 +150,7 @@ static int check_words(const struct arguments *arguments, struct reason *why)
 
 int arguments_parse(struct arguments *arguments, int argc, char **argv, struct reason *why)
 {
-    int at, rest;
+    int at = argc, rest = 0;
     int result;
 
     *arguments = (struct arguments){0};

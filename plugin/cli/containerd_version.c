@@ -106,7 +106,7 @@ int containerd_version_ask(struct containerd_version *version, struct reason *wh
     char output[512];
     size_t used = 0;
     scoped_fd int fd = -1;
-    pid_t pid;
+    pid_t pid = -1;
     int state;
     int result = start(&pid, &fd, why);
 
