@@ -9,7 +9,7 @@ rig_begin install
 
 prefix=$RIG_DIR/prefix
 cmake --install "$RIG_BUILD" --prefix "$prefix" >"$RIG_DIR/install.log"
-for file in bin/cowsnapd bin/cowsnap share/man/man8/cowsnapd.8 share/man/man1/cowsnap.1; do
+for file in bin/cowsnapd bin/cowsnap share/man/man8/cowsnapd.8 share/man/man5/cowsnap.toml.5 share/man/man1/cowsnap.1; do
     [ -s "$prefix/$file" ] || rig_fail "$file was not installed"
 done
 version=$("$prefix/bin/cowsnapd" --version)
