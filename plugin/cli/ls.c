@@ -67,7 +67,7 @@ static int run_ls(const struct arguments *arguments, struct reason *why)
 const struct command command_ls = {
     .name = "ls",
     .words = "",
-    .summary = "List the snapshots, the oldest first",
+    .summary = "List the snapshots in the order of their ids",
     .details = "SIZE and INODES are what a snapshot holds beyond its parent.\n",
     .run = run_ls,
 };

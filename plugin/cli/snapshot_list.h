@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 struct snapshot_list {
-    struct snapshot_info *items; /* in the order of ids, so of their making */
+    struct snapshot_info *items; /* in the order of ids */
     size_t count, room;
     struct arena bytes; /* of keys and parents */
 };

@@ -70,6 +70,7 @@ static void add_work(struct table *table, const Status *status)
     add_row(table, "waiting:", "%llu to be removed, %llu to be sealed",
             (unsigned long long)status->awaiting_removal,
             (unsigned long long)status->awaiting_seal);
+    add_row(table, "ready clones:", "%llu", (unsigned long long)status->ready_clones);
     add_row(table, "layers in work:", "%llu", (unsigned long long)status->layers_in_work);
     add_row(table, "damaged:", "%llu%s", (unsigned long long)status->damaged,
             status->damaged ? ": their volumes were missing at the start; see the daemon's log"
@@ -153,6 +154,7 @@ static void print_json(const Status *status)
     json_end(&json);
     json_number(&json, "awaiting_removal", status->awaiting_removal);
     json_number(&json, "awaiting_seal", status->awaiting_seal);
+    json_number(&json, "ready_clones", status->ready_clones);
     json_number(&json, "layers_in_work", status->layers_in_work);
     json_number(&json, "damaged", status->damaged);
     json_end(&json);

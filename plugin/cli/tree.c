@@ -19,8 +19,8 @@ struct node {
 };
 #define NONE SIZE_MAX
 
-/* A parent is always older than its child. One that is not there, or says otherwise, leaves the
- * child at the top: so there is no circle, whatever the daemon sent. */
+/* A parent always has a lower id than its child. One that is not there, or says otherwise, leaves
+ * the child at the top: so there is no circle, whatever the daemon sent. */
 static size_t parent_of(const struct snapshot_list *list, const struct snapshot_info *info)
 {
     const struct snapshot_info *parent = info->parent_id && info->parent_id < info->id
@@ -30,8 +30,8 @@ static size_t parent_of(const struct snapshot_list *list, const struct snapshot_
     return parent ? (size_t)(parent - list->items) : NONE;
 }
 
-/* Links the list; *ROOTS is the first of those without a parent. Linked from the youngest to the
- * oldest, so that each row of children begins with the oldest. */
+/* Links the list; *ROOTS is the first of those without a parent. Linked from the last to the
+ * first, so that each row of children is in the order of ids. */
 static void link_nodes(struct node *nodes, const struct snapshot_list *list, size_t *roots)
 {
     *roots = NONE;

@@ -137,7 +137,7 @@ for row in 'cowsnapd: +[0-9.]+, process [0-9]+, up [0-9]+ s$' "address: +$COWSNA
     'space: +[0-9.]+ MiB used of [0-9.]+ GiB \([0-9]+ %\), [0-9.]+ GiB available$' \
     'metadata: +.* used of ' 'snapshots: +5: 2 committed, 2 active, 1 view$' \
     'store: +.* used of .*, [0-9]+ requests in [0-9]+ commits$' \
-    'waiting: +0 to be removed, [0-9]+ to be sealed$' 'layers in work: 0$' 'damaged: +0$'; do
+    'waiting: +0 to be removed, [0-9]+ to be sealed$' 'ready clones: +[0-9]+$' 'layers in work: 0$' 'damaged: +0$'; do
     check "status shows $row" tool_says "^$row"
 done
 tool --json "${here[@]}" status
@@ -145,7 +145,7 @@ check 'status as JSON' tool_json '.address == $address and .pid == $pid and .bac
     and .pool.embedded and .pool.writable and .pool.path == $root + "/pool" and .root == $root
     and .pool.size > 1e9 and .pool.used > 4e6 and .pool.available < .pool.size
     and .snapshots == {total: 5, committed: 2, active: 2, views: 1}
-    and .store.commits > 5 and .layers_in_work == 0 and .damaged == 0 and .uptime_seconds >= 0
+    and .store.commits > 5 and .ready_clones >= 0 and .layers_in_work == 0 and .damaged == 0 and .uptime_seconds >= 0
     and (.started | sub("\\.[0-9]+"; "") | fromdateiso8601) > 1e9' \
     --arg address "$COWSNAPD_SOCKET" --arg root "$COWSNAPD_ROOT" --argjson pid "$COWSNAPD_PID"
 
@@ -155,8 +155,9 @@ check 'ls has a line of headings' is "$(head -n 1 "$out" | tr -s ' ')" \
 check 'ls shows a layer' tool_says '^ *[0-9]+ +- committed +3\.[0-9]+ MiB +[0-9]+ [0-9-]{10} [0-9:]{8} k8s\.io/2/sha256:one$'
 check 'ls counts what a container wrote' tool_says ' active +1\.[0-9]+ MiB +[0-9]+ .* k8s\.io/5/web$'
 tool ls "${here[@]}" --json
-check 'ls as JSON' tool_json '.snapshots | map(.key) == ["k8s.io/2/sha256:one", "k8s.io/4/sha256:two",
-    "k8s.io/5/web", "default/1/web", "default/2/look"]'
+check 'ls as JSON' tool_json '(.snapshots | map(.key) | sort) == ["default/1/web", "default/2/look",
+    "k8s.io/2/sha256:one", "k8s.io/4/sha256:two", "k8s.io/5/web"]'
+check 'ls is in the order of ids' tool_json '.snapshots | map(.id) | . == sort'
 check 'ls as JSON, a layer' tool_json '.snapshots[0] | .kind == "committed" and .parent == null
     and .parent_id == null and .size >= 3145728 and .size < 4194304 and .inodes >= 1
     and (.created | test("^[0-9-]{10}T[0-9:]{8}\\.[0-9]{9}Z$")) and (.sealed | type) == "boolean"'
@@ -180,9 +181,11 @@ tool usage k8s.io/5/web --json "${here[@]}"
 check 'usage by the whole key' tool_json '.key == "k8s.io/5/web" and .size >= 1048576 and .size < 2097152'
 tool "${here[@]}" usage '#1' --json
 check 'usage by id' tool_json '.id == 1 and .key == "k8s.io/2/sha256:one"'
+tool "${here[@]}" ls --json
+webs=$(jq -r '[.snapshots[] | select(.key | endswith("/web")) | "\"\(.key)\" (#\(.id))"] | join(", ")' "$out")
 tool "${here[@]}" usage web
 check 'a name of several snapshots' tool_refused 1 \
-    '"web" is the name of 2 snapshots; give a whole key, or an id as #12: "k8s.io/5/web" (#3), "default/1/web" (#4)'
+    "\"web\" is the name of 2 snapshots; give a whole key, or an id as #12: $webs"
 tool "${here[@]}" usage nothing
 check 'a name of no snapshot' tool_refused 1 "there is no snapshot \"nothing\"; 'cowsnap ls' lists those there are"
 tool "${here[@]}" usage $'\e[31m\n'
