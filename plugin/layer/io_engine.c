@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The best first. */
-static const struct io_engine *const io_engines[] = {&io_engine_plain};
+static const struct io_engine *const io_engines[] = {&io_engine_plain, &io_engine_uring};
 #define IO_ENGINE_COUNT (sizeof(io_engines) / sizeof(io_engines[0]))
 
 static int io_engine_choose_best(const struct io_engine **engine, struct reason *why)
