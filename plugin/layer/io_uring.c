@@ -138,7 +138,6 @@ static int uring_failed(struct uring_file *file, unsigned step, int error, struc
         return io_error(why, error, "write the file", file->name);
     if (step == URING_TRUNCATE)
         return io_error(why, error, "set the size of", file->name);
-    file->opened = false;
     return io_error(why, error, "close the file", file->name);
 }
 
