@@ -26,11 +26,12 @@ step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
 step_differential() { tests/differential/run.sh; }
+step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
 step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool)
-all=("${quick[@]}" sanitizers threads differential differential-overlay speed)
+all=("${quick[@]}" sanitizers threads differential differential-io-uring differential-overlay speed)
 
 # ---- how they are run ----
 
@@ -59,7 +60,7 @@ unit_tests() {
 
 run_step() {
     local name=$1 log=$logs/$1.log status=0 seconds=$SECONDS counts good bad skips
-    printf '%-18s ' "$name"
+    printf '%-22s ' "$name"
     [ -t 1 ] && printf '…'
     ("step_${name//-/_}") >"$log" 2>&1 </dev/null || status=$?
     seconds=$((SECONDS - seconds))
@@ -100,7 +101,7 @@ main() {
     esac
     mkdir -p "$logs"
     install_build_packages && install_test_packages || exit 1
-    printf '%-18s ' build
+    printf '%-22s ' build
     build_preset release || exit 1
     printf 'ok      %4d s\n' "$SECONDS"
     export COWSNAP_BUILD=$PWD/build/release RIG_KEEP_LOGS=$logs

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [cowsnap|overlay|proof] [--only REGEX] [--fresh] [--no-real]: the same layers by two differs; the
-# trees must be equal.
+# run.sh [cowsnap|overlay|proof] [--engine NAME] [--only REGEX] [--fresh] [--no-real]: the same layers by two
+# differs; the trees must be equal. --engine forces an I/O engine on cowsnap.
 #
 #   cowsnap   (default) what containerd's own differ makes on its built-in btrfs snapshotter, against what
 #             cowsnap's Apply makes on cowsnap's snapshotter
@@ -20,10 +20,11 @@ set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
-mode=cowsnap only=. fresh='' real=1
+mode=cowsnap engine=auto only=. fresh='' real=1
 while [ $# -gt 0 ]; do
     case $1 in
     cowsnap | overlay | proof) mode=$1 ;;
+    --engine) engine=${2:?--engine needs a name} && shift ;;
     --only) only=${2:?--only needs a regular expression} && shift ;;
     --fresh) fresh=1 ;;
     --no-real) real= ;;
@@ -36,6 +37,11 @@ rig_need mkfs.btrfs losetup zstd gzip
 rig_begin diff
 bin=$(containerd_peer 1.7)
 tree_dump=$(rig_tool tree_dump)
+if [ "$engine" != auto ]; then
+    # An empty blob is an empty layer: what is refused is the engine.
+    refusal=$("$(rig_tool layer_apply)" --engine "$engine" /dev/null "$RIG_DIR" 2>&1 >/dev/null || true)
+    case $refusal in *'does not work on this machine'*) rig_skip "$refusal" ;; esac
+fi
 # Go's own decompressors: what another program in PATH makes of odd streams is not the reference.
 export CONTAINERD_DISABLE_PIGZ=1 CONTAINERD_DISABLE_IGZIP=1
 
@@ -159,7 +165,8 @@ cowsnap | overlay)
     fi
     prepare_root $b
     mkdir -p "$RIG_DIR/pool/cowsnap"
-    cowsnapd_start "$RIG_DIR/pool/cowsnap" --content-root "$RIG_DIR/c-$b/root/io.containerd.content.v1.content"
+    cowsnapd_start "$RIG_DIR/pool/cowsnap" --content-root "$RIG_DIR/c-$b/root/io.containerd.content.v1.content" \
+        --io-engine "$engine"
     containerd_start "$RIG_DIR/c-$b" "$bin" cowsnap cowsnap-diff no-gc
     # Without walking to fall back on: what cowsnap does not take must show.
     sed -i 's/\["cowsnap-diff", "walking"\]/["cowsnap-diff"]/' "$CONTAINERD_DIR/config.toml"
@@ -226,5 +233,5 @@ done)
 [ -z "$taken" ] || rig_say "of the layers to be refused, $b takes: $(echo "$taken" | tr '\n' ' ')"
 
 echo "count: $((equal + refused + known)) $different 0"
-echo "summary: $layers layers, $different differences ($equal trees equal, $refused refused by both, $known differ on purpose); $a against $b, $((($(rig_now) - started) / 1000)) s"
+echo "summary: $layers layers, $different differences ($equal trees equal, $refused refused by both, $known differ on purpose); $a against $b, engine $engine, $((($(rig_now) - started) / 1000)) s"
 [ "$different" = 0 ]
