@@ -48,12 +48,18 @@ static int apply_cancelled(const struct apply *apply, struct reason *why)
     return 0;
 }
 
-/* Whether an inode that was just made in PARENT has the owner and mode it should have. */
-static bool apply_is_plain(const struct apply *apply, const struct directory *parent,
-                           const struct metadata *metadata)
+/* What ENTRY says, for an inode that is made new in PARENT: owner and mode may be right at once. A
+ * change of owner takes set-ID bits away again, and attributes may hold an ACL. */
+static struct metadata apply_metadata(const struct apply *apply, const struct directory *parent,
+                                      const struct entry *entry)
 {
-    return parent->plain && metadata->uid == apply->uid && metadata->gid == apply->gid &&
-           metadata->xattr_count == 0 && !(metadata->mode & (S_ISUID | S_ISGID));
+    struct metadata metadata = metadata_of(entry);
+
+    metadata.plain_owner =
+        parent->plain && metadata.uid == apply->uid && metadata.gid == apply->gid;
+    metadata.plain_mode =
+        parent->plain_mode && metadata.xattr_count == 0 && !(metadata.mode & (S_ISUID | S_ISGID));
+    return metadata;
 }
 
 /* Removes what stands in the way of an entry. */
@@ -89,10 +95,9 @@ static int apply_remember_directory(struct apply *apply, const char *name,
 static int apply_directory(struct apply *apply, struct directory *parent, const char *base,
                            const char *clean, const struct entry *entry, struct reason *why)
 {
-    const struct metadata metadata = metadata_of(entry);
+    struct metadata metadata = metadata_of(entry);
     scoped_directory struct directory *made = NULL;
     struct tree *tree = apply->tree;
-    bool plain = false;
     bool there;
     struct stat status;
     char name[PATH_ROOM];
@@ -114,7 +119,7 @@ static int apply_directory(struct apply *apply, struct directory *parent, const 
         if (!result) /* files under way there may count on what is changed here */
             result = tree_settle(tree, made, why);
     } else {
-        plain = apply_is_plain(apply, parent, &metadata);
+        metadata = apply_metadata(apply, parent, entry);
         if (mkdirat(parent->fd, base, metadata.mode) < 0)
             return io_error(why, errno, "make the folder", name);
         tree->inodes++;
@@ -123,11 +128,11 @@ static int apply_directory(struct apply *apply, struct directory *parent, const 
             result = directory_open_made(tree->cache, parent, base, name, &made, why);
     }
     if (!result)
-        result = metadata_put(made->fd, name, &metadata, plain, why);
+        result = metadata_put(made->fd, name, &metadata, why);
     if (result)
         return result;
-    made->plain = plain;
-    if (!plain)
+    made->plain = made->plain_mode = metadata.plain_owner && metadata.plain_mode;
+    if (!made->plain)
         directory_look(tree->cache, made);
     return apply_remember_directory(apply, clean, &metadata, why);
 }
@@ -148,8 +153,7 @@ static mode_t apply_node_type(enum entry_type type)
 static int apply_special(struct apply *apply, struct directory *parent, const char *base,
                          const struct entry *entry, struct reason *why)
 {
-    const struct metadata metadata = metadata_of(entry);
-    bool plain = apply_is_plain(apply, parent, &metadata);
+    const struct metadata metadata = apply_metadata(apply, parent, entry);
     int result = apply_clear(apply, parent, base, why);
 
     if (result)
@@ -167,7 +171,7 @@ static int apply_special(struct apply *apply, struct directory *parent, const ch
                 (unsigned)makedev(entry->device_major, entry->device_minor)) < 0)
         return io_error(why, errno, "make the device", base);
     apply->tree->inodes++;
-    return metadata_put_at(parent->fd, base, entry->type, &metadata, plain, why);
+    return metadata_put_at(parent->fd, base, entry->type, &metadata, why);
 }
 
 /* Where the hard link LINK leads: the last component is not followed, and ".." as one is lexical.
@@ -247,7 +251,7 @@ static int apply_hardlink(struct apply *apply, struct directory *parent, const c
                       quoted(bytes_of(entry->link)));
     if (linkat(folder->fd, target, parent->fd, base, 0) < 0)
         return io_error(why, errno, "make the hard link", base);
-    return metadata_put_at(parent->fd, base, ENTRY_HARDLINK, &metadata, false, why);
+    return metadata_put_at(parent->fd, base, ENTRY_HARDLINK, &metadata, why);
 }
 
 static int apply_file_data(struct apply *apply, struct tar_reader *reader, struct reason *why)
@@ -272,13 +276,14 @@ static int apply_file_data(struct apply *apply, struct tar_reader *reader, struc
 static int apply_file(struct apply *apply, struct directory *parent, const char *base,
                       const struct entry *entry, struct tar_reader *reader, struct reason *why)
 {
-    const struct metadata metadata = metadata_of(entry);
+    const struct metadata metadata = apply_metadata(apply, parent, entry);
     const struct io_file file = {
         .name = base,
         .mode = metadata.mode,
         .uid = metadata.uid,
         .gid = metadata.gid,
-        .plain_owner = apply_is_plain(apply, parent, &metadata),
+        .plain_owner = metadata.plain_owner,
+        .plain_mode = metadata.plain_mode,
         .size = entry->size,
         .times = {metadata.times[0], metadata.times[1]},
         .xattrs = metadata.xattrs,

@@ -151,12 +151,13 @@ void directory_look(const struct directory_cache *cache, struct directory *direc
 {
     struct stat status;
 
-    /* A set-group-ID folder, and one that is mounted with "grpid", hand down their group; a default
-     * ACL decides over modes. */
-    directory->plain = cache->plain_allowed && fstat(directory->fd, &status) == 0 &&
-                       !(status.st_mode & S_ISGID) && status.st_gid == cache->gid &&
-                       fgetxattr(directory->fd, "system.posix_acl_default", NULL, 0) < 0 &&
-                       (errno == ENODATA || errno == EOPNOTSUPP);
+    /* A default ACL decides over modes. A set-group-ID folder hands its group down, and the bit
+     * itself to folders; where "grpid" is mounted, every folder hands its group down. */
+    directory->plain_mode = cache->plain_allowed && fstat(directory->fd, &status) == 0 &&
+                            !(status.st_mode & S_ISGID) &&
+                            fgetxattr(directory->fd, "system.posix_acl_default", NULL, 0) < 0 &&
+                            (errno == ENODATA || errno == EOPNOTSUPP);
+    directory->plain = directory->plain_mode && status.st_gid == cache->gid;
 }
 
 /* Makes room for one more descriptor. */

@@ -24,7 +24,8 @@ struct directory {
 
     /* The reading thread's own. */
     bool ours;       /* the layer made it: all that is in it came from the layer */
-    bool plain;      /* a new file in it belongs to this process and has the mode asked for */
+    bool plain_mode; /* a new file or folder in it has the mode asked for */
+    bool plain;      /* and belongs to this process */
     uint64_t busy;   /* writers (bit by bit) that files in it were handed to */
     unsigned writer; /* the last of them */
     bool cached;

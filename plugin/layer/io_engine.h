@@ -30,7 +30,8 @@ struct io_file {
     const char *name; /* one component; nothing of that name is there */
     uint32_t mode;    /* 07777 bits as they shall be in the end */
     uint32_t uid, gid;
-    bool plain_owner; /* a new file in DIRECTORY is owned as wanted and has MODE: no chown, chmod */
+    bool plain_owner; /* a new file in DIRECTORY is owned as wanted: no chown */
+    bool plain_mode;  /* a new file in DIRECTORY keeps the MODE it is opened with: no chmod */
     uint64_t size;
     struct timespec times[2]; /* access, modification; as utimensat(2) takes them */
     const struct entry_xattr *xattrs;

@@ -45,7 +45,7 @@ static int io_plain_begin(struct io_engine_handle *handle, const struct io_file 
                           struct reason *why)
 {
     /* Set-ID bits come last: a change of owner would take them away again. */
-    uint32_t mode = file->plain_owner ? file->mode : file->mode & 0777;
+    uint32_t mode = file->plain_mode ? file->mode : file->mode & 0777;
 
     handle->fd = openat(file->directory, file->name,
                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
@@ -86,13 +86,15 @@ static int io_plain_end(struct io_engine_handle *handle, struct reason *why)
         .times = {file->times[0], file->times[1]},
         .xattrs = file->xattrs,
         .xattr_count = file->xattr_count,
+        .plain_owner = file->plain_owner,
+        .plain_mode = file->plain_mode,
     };
     int fd = handle->fd;
     int result;
 
     if (handle->end < file->size && ftruncate(fd, (off_t)file->size) < 0)
         return io_error(why, errno, "set the size of", file->name);
-    result = metadata_put(fd, file->name, &metadata, file->plain_owner, why);
+    result = metadata_put(fd, file->name, &metadata, why);
     if (result)
         return result;
     handle->fd = -1;

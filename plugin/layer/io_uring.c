@@ -87,7 +87,7 @@ static void uring_queue(struct io_engine_handle *handle, struct uring_file *file
     if (!file->opened)
         io_ring_open(ring, slot, file->file.directory, file->name,
                      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                     file->file.plain_owner ? file->file.mode : file->file.mode & 0777,
+                     file->file.plain_mode ? file->file.mode : file->file.mode & 0777,
                      tag + URING_OPEN, false);
     for (unsigned i = 0; i < file->piece_count; i++) {
         const struct uring_piece *piece = &file->pieces[i];
@@ -115,9 +115,10 @@ static int uring_finish(struct io_engine_handle *handle, struct uring_file *file
         .times = {file->file.times[0], file->file.times[1]},
         .xattrs = file->file.xattrs,
         .xattr_count = file->file.xattr_count,
+        .plain_owner = file->file.plain_owner,
+        .plain_mode = file->file.plain_mode,
     };
-    int result = metadata_put_at(file->file.directory, file->name, ENTRY_FILE, &metadata,
-                                 file->file.plain_owner, why);
+    int result = metadata_put_at(file->file.directory, file->name, ENTRY_FILE, &metadata, why);
 
     file->opened = file->ended = false;
     file->next_free = handle->free;

@@ -73,10 +73,9 @@ static bool metadata_xattr_left_out(const struct entry_xattr *xattr)
     return strncmp(xattr->name, "trusted.", 8) == 0;
 }
 
-int metadata_put(int fd, const char *name, const struct metadata *metadata, bool plain,
-                 struct reason *why)
+int metadata_put(int fd, const char *name, const struct metadata *metadata, struct reason *why)
 {
-    if (!plain && fchown(fd, metadata->uid, metadata->gid) < 0)
+    if (!metadata->plain_owner && fchown(fd, metadata->uid, metadata->gid) < 0)
         return io_error(why, errno, "set the owner of", name);
     for (size_t i = 0; i < metadata->xattr_count; i++) {
         const struct entry_xattr *xattr = &metadata->xattrs[i];
@@ -90,7 +89,7 @@ int metadata_put(int fd, const char *name, const struct metadata *metadata, bool
         if (result)
             return result;
     }
-    if (!plain && fchmod(fd, metadata->mode) < 0)
+    if (!metadata->plain_mode && fchmod(fd, metadata->mode) < 0)
         return io_error(why, errno, "set the mode of", name);
     if (futimens(fd, metadata->times) < 0)
         return io_error(why, errno, "set the times of", name);
@@ -98,14 +97,15 @@ int metadata_put(int fd, const char *name, const struct metadata *metadata, bool
 }
 
 int metadata_put_at(int folder, const char *name, enum entry_type type,
-                    const struct metadata *metadata, bool plain, struct reason *why)
+                    const struct metadata *metadata, struct reason *why)
 {
     bool special = type != ENTRY_FILE && type != ENTRY_DIRECTORY;
     /* There is no setxattrat(2) before Linux 6.13. The folder's descriptor is followed, NAME not.
      */
     char path[sizeof("/proc/self/fd/") + 3 * sizeof(int) + NAME_MAX + 2];
 
-    if (!plain && fchownat(folder, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (!metadata->plain_owner &&
+        fchownat(folder, name, metadata->uid, metadata->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return io_error(why, errno, "set the owner of", name);
     for (size_t i = 0; i < metadata->xattr_count; i++) {
         const struct entry_xattr *xattr = &metadata->xattrs[i];
@@ -122,7 +122,7 @@ int metadata_put_at(int folder, const char *name, enum entry_type type,
             return result;
     }
     /* A hard link may be one to a symlink, for which the answer is EOPNOTSUPP. */
-    if (!plain && type != ENTRY_SYMLINK &&
+    if (!metadata->plain_mode && type != ENTRY_SYMLINK &&
         fchmodat(folder, name, metadata->mode, AT_SYMLINK_NOFOLLOW) < 0 && errno != EOPNOTSUPP)
         return io_error(why, errno, "set the mode of", name);
     return metadata_put_times_at(folder, name, metadata->times, why);

@@ -196,6 +196,7 @@ static void owner_and_set_id_bits_are_kept(void **state)
 
         snprintf(name, sizeof(name), "owned-%u", i);
         file.plain_owner = false;
+        file.plain_mode = !(cases[i].mode & 06000);
         file.mode = cases[i].mode;
         file.uid = cases[i].uid;
         file.gid = cases[i].gid;
@@ -228,7 +229,7 @@ static void attributes_outlive_the_owner_and_decide_over_the_mode(void **state)
     uint8_t found[64];
     char path[96];
 
-    file.plain_owner = false;
+    file.plain_owner = file.plain_mode = false;
     file.mode = 0670;
     file.uid = 1000;
     file.xattrs = xattrs;
