@@ -28,8 +28,8 @@ POOL = 8 << 20  # bytes that contents are cut out of; far beyond the window of g
 
 def text_pool(rng):
     """Words and punctuation as in program text: gzip makes about a fourth of it."""
-    words = ["".join(rng.choices("etaoinshrdlucmfwypvbgkjqxz", k=rng.randint(2, 11))) for _ in range(6000)]
-    weights = [1 / (rank + 12) for rank in range(len(words))]
+    words = ["".join(rng.choices("etaoinshrdlucmfwypvbgkjqxz", k=rng.randint(2, 11))) for _ in range(4000)]
+    weights = [1 / (rank + 3) for rank in range(len(words))]
     gaps = [" ", " ", " ", " = ", "(", ");\n", ".", ", ", "\n    ", " {\n  ", "}\n", ': "']
     out, size = [], 0
     while size < POOL:
@@ -47,7 +47,7 @@ def binary_pool(rng):
     while size < POOL:
         kind = rng.random()
         if kind < 0.62:
-            piece = bytes(rng.choices(common, k=700)) + rng.randbytes(60)
+            piece = bytes(rng.choices(common, (16, 9, 6, 4, 3, 2, 1, 1, 1), k=700)) + rng.randbytes(40)
         elif kind < 0.8:
             piece = b"".join((0x401000 + rng.getrandbits(20)).to_bytes(8, "little") for _ in range(96))
         else:
@@ -118,19 +118,19 @@ def base_system(layer, rng, scale):
         layer.link(name, "usr/" + name)
     for name, mode in (("dev", 0o755), ("proc", 0o755), ("root", 0o700), ("tmp", 0o1777), ("var/lib/dpkg", 0o755)):
         layer.folder(name, mode)
-    for i in range(int(520 * scale)):
-        set_id = i % 60 == 0
-        layer.file(f"usr/bin/{word(rng)}{i}", "binary", layer.size(56_000, 1.2, 9 << 20), mode=0o4755 if set_id else 0o755)
     for i in range(int(640 * scale)):
+        set_id = i % 60 == 0
+        layer.file(f"usr/bin/{word(rng)}{i}", "binary", layer.size(48_000, 1.2, 9 << 20), mode=0o4755 if set_id else 0o755)
+    for i in range(int(800 * scale)):
         name = f"usr/lib/x86_64-linux-gnu/lib{word(rng)}{i}.so"
-        layer.file(name + ".1.2", "binary", layer.size(98_000, 1.2, 12 << 20))
+        layer.file(name + ".1.2", "binary", layer.size(82_000, 1.2, 12 << 20))
         layer.link(name + ".1", os.path.basename(name) + ".1.2")
-    for i in range(int(1500 * scale)):
+    for i in range(int(1900 * scale)):
         layer.file(f"usr/share/doc/package{i // 3}/{('copyright', 'changelog.gz', 'README')[i % 3]}", "text",
                    layer.size(4_500, 1.0, 1 << 20))
     for i in range(int(600 * scale)):
         layer.file(f"usr/share/zoneinfo/zone{i // 30}/{word(rng)}{i}", "binary", layer.size(1_200, 0.5, 4_000))
-    for i in range(int(700 * scale)):
+    for i in range(int(1050 * scale)):
         package = f"var/lib/dpkg/info/{word(rng)}{i}"
         layer.file(package + ".list", "text", layer.size(700, 1.0, 200_000))
         if i % 4 == 0:
@@ -142,9 +142,9 @@ def toolchain(layer, rng, scale):
         layer.file(f"usr/lib/gcc/x86_64-linux-gnu/12/cc{i}", "binary", int((24 << 20) * max(scale, 0.02)), mode=0o755)
     for i in range(int(460 * scale)):
         layer.file(f"usr/lib/x86_64-linux-gnu/{word(rng)}{i}.a", "binary", layer.size(250_000, 1.1, 16 << 20))
-    for i in range(int(2900 * scale)):
+    for i in range(int(3900 * scale)):
         layer.file(f"usr/lib/python3/dist-packages/module{i // 24}/{word(rng)}{i}.py", "text", layer.size(8_500, 1.1, 2 << 20))
-    for i in range(int(2100 * scale)):
+    for i in range(int(2500 * scale)):
         layer.file(f"usr/include/part{i // 18}/{word(rng)}{i}.h", "text", layer.size(4_500, 1.1, 1 << 20))
     for i in range(int(140 * scale)):
         layer.link(f"usr/lib/git-core/git-{word(rng)}{i}", "../../bin/git")
@@ -158,7 +158,7 @@ def node_package(layer, rng, root, files):
         folders.append(rng.choice(folders) + "/" + word(rng))
     for i in range(files):
         ending = (".js", ".js", ".d.ts", ".js.map", ".mjs", ".md")[rng.randrange(6)]
-        layer.file(f"{rng.choice(folders)}/{word(rng)}{i}{ending}", "text", layer.size(2_300, 1.5, 6 << 20))
+        layer.file(f"{rng.choice(folders)}/{word(rng)}{i}{ending}", "text", layer.size(2_380, 1.5, 6 << 20))
 
 
 def node_modules(layer, rng, scale):
