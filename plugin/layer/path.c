@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PATH_KERNEL_LINKS 40 /* symlinks that the kernel follows in one name */
+
 static int path_openat2(int fd, const char *name, int flags, unsigned resolve)
 {
     struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW, .resolve = resolve};
@@ -107,6 +109,8 @@ static int path_open_components(int root, const char *name, int flags)
             return -ENAMETOOLONG;
         memcpy(component, name, length);
         component[length] = '\0';
+        if (strcmp(component, "..") == 0) /* no resolved name has it; here it could lead outside */
+            return -EXDEV;
         opened = openat(folder >= 0 ? folder : root, component,
                         (last ? flags : O_PATH | O_DIRECTORY) | O_CLOEXEC | O_NOFOLLOW);
         if (opened < 0)
@@ -117,6 +121,53 @@ static int path_open_components(int root, const char *name, int flags)
             close(folder);
         folder = opened;
         name += length + 1;
+    }
+}
+
+/* RESOLVE_IN_ROOT where there is no openat2: O_PATH of what NAME is, whose last component is not
+ * followed. What was passed is kept without symlinks, so that ".." in a target is its end's. */
+static int path_follow_components(int root, const char *name)
+{
+    char passed[PATH_ROOM] = "";
+    char rest[PATH_ROOM];
+    char target[PATH_ROOM * 2];
+    const char *at = strcpy(rest, name);
+    size_t used = 0;
+    unsigned links = 0;
+
+    for (;;) {
+        scoped_fd int fd = -1;
+        struct stat status;
+        size_t length;
+        ssize_t read;
+
+        at += strspn(at, "/");
+        length = strcspn(at, "/");
+        if (!path_push(passed, &used, at, length))
+            return -ENAMETOOLONG;
+        at += length;
+        fd = path_open_components(root, used > 0 ? passed : ".", O_PATH);
+        if (fd < 0 || *at == '\0')
+            return take_fd(&fd);
+        if (fstat(fd, &status) < 0)
+            return -errno;
+        if (S_ISDIR(status.st_mode))
+            continue;
+        if (!S_ISLNK(status.st_mode))
+            return -ENOTDIR;
+        if (++links > PATH_KERNEL_LINKS)
+            return -ELOOP;
+        read = readlinkat(fd, "", target, PATH_ROOM);
+        if (read < 0)
+            return -errno;
+        if ((size_t)read + strlen(at) >= PATH_ROOM)
+            return -ENAMETOOLONG;
+        strcpy(target + read, at);
+        at = strcpy(rest, target);
+        if (rest[0] == '/')
+            used = 0;
+        else
+            path_push(passed, &used, "..", 2);
     }
 }
 
@@ -143,9 +194,9 @@ static int path_read_link(const struct path_root *root, const char *name, bool *
         return 0;
     /* A pass over a name may meet the symlinks that an earlier step of it has brought in: those
      * are followed here, inside the target, and spelt out by the next pass. */
-    fd = root->components ? path_open_components(root->fd, name, O_PATH)
+    fd = root->components ? path_follow_components(root->fd, name)
                           : path_openat2(root->fd, name, O_PATH, RESOLVE_IN_ROOT);
-    if (fd == -ENOENT || (root->components && (fd == -ELOOP || fd == -ENOTDIR)))
+    if (fd == -ENOENT)
         return 0;
     if (fd == -ENOTDIR)
         return refuse(why, CONDITION_INVALID,

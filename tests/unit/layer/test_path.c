@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "layer/path.h"
+
+#include "base/scoped.h"
+#include "unit/cmocka_setup.h"
+#include "unit/layer/tree_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Both ways to open: by openat2(2), and component by component. */
+static struct path_root root_of(const struct tree_rig *rig, bool components)
+{
+    struct path_root root;
+
+    path_root_init(&root, rig->fd);
+    root.components = root.components || components;
+    return root;
+}
+
+static void sees(struct tree_rig *rig, const char *name, const char *wanted)
+{
+    for (int components = 0; components < 2; components++) {
+        const struct path_root root = root_of(rig, components);
+        char resolved[PATH_ROOM];
+        int result = path_resolve(&root, name, resolved, &rig->why);
+
+        if (result)
+            print_error("%s: %s\n", name, rig->why.text);
+        assert_int_equal(result, 0);
+        assert_string_equal(resolved, wanted);
+    }
+}
+
+static void refuses(struct tree_rig *rig, const char *name, const char *words)
+{
+    for (int components = 0; components < 2; components++) {
+        const struct path_root root = root_of(rig, components);
+        char resolved[PATH_ROOM];
+
+        rig->why = (struct reason){0};
+        assert_int_equal(path_resolve(&root, name, resolved, &rig->why), CONDITION_INVALID);
+        if (!strstr(rig->why.text, words))
+            print_error("%s\n", rig->why.text);
+        assert_non_null(strstr(rig->why.text, words));
+    }
+}
+
+static void names_are_cleaned_as_go_does(void **state)
+{
+    static const struct {
+        const char *name, *clean;
+    } cases[] = {
+        {"", ""},
+        {".", ""},
+        {"/", ""},
+        {"a", "a"},
+        {"./a", "a"},
+        {"/a/b/", "a/b"},
+        {"a//b/./c", "a/b/c"},
+        {"..", ""},
+        {"../../a", "a"},
+        {"a/../../b", "b"},
+        {"a/b/..", "a"},
+        {"a/b/../../..", ""},
+        {"...", "..."},
+        {"..a/.b", "..a/.b"},
+        {"a\n\xff/b", "a\n\xff/b"},
+    };
+    char clean[PATH_ROOM];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(path_clean(cases[i].name, clean, NULL), 0);
+        assert_string_equal(clean, cases[i].clean);
+    }
+}
+
+static void a_name_that_does_not_fit_is_refused(void **state)
+{
+    char name[PATH_ROOM + 16], clean[PATH_ROOM];
+    struct reason why = {0};
+
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    name[PATH_ROOM - 1] = '\0';
+    assert_int_equal(path_clean(name, clean, &why), CONDITION_INVALID);
+    assert_non_null(strstr(why.text, "longer"));
+    name[PATH_ROOM - 2] = '\0';
+    assert_int_equal(path_clean(name, clean, &why), 0);
+    assert_string_equal(clean, name);
+    /* what falls away again needs no room in the end, only on the way */
+    memcpy(name, "b/../", 5);
+    assert_int_equal(path_clean(name, clean, &why), 0);
+    assert_string_equal(clean, name + 5);
+}
+
+static void the_base_is_what_follows_the_last_slash(void **state)
+{
+    size_t length;
+
+    (void)state;
+    assert_string_equal(path_base("usr/lib/x", &length), "x");
+    assert_int_equal(length, 7);
+    assert_string_equal(path_base("usr", &length), "usr");
+    assert_int_equal(length, 0);
+    assert_string_equal(path_base("", &length), "");
+    assert_int_equal(length, 0);
+}
+
+static void symlinks_stay_inside(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    tree_rig_folder(rig, "a");
+    tree_rig_folder(rig, "a/b");
+    tree_rig_symlink(rig, "absolute", "/etc");
+    tree_rig_symlink(rig, "up", "../../../../etc");
+    tree_rig_symlink(rig, "root", "/");
+    tree_rig_symlink(rig, "a/up", "../..");
+    tree_rig_symlink(rig, "a/b/far", "../../../../../../tmp/x");
+    tree_rig_symlink(rig, "a/b/to-absolute", "/absolute/passwd");
+    sees(rig, "absolute/passwd", "etc/passwd");
+    sees(rig, "/absolute", "etc");
+    sees(rig, "up/passwd", "etc/passwd");
+    sees(rig, "root", "");
+    sees(rig, "root/root/a", "a");
+    sees(rig, "a/up/x", "x");
+    sees(rig, "a/b/far", "tmp/x");
+    sees(rig, "a/b/to-absolute", "etc/passwd");
+    sees(rig, "../../a/b/../up/a", "a");
+}
+
+static void dots_behind_a_symlink_are_of_where_it_leads(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    tree_rig_folder(rig, "x");
+    tree_rig_folder(rig, "x/y");
+    tree_rig_folder(rig, "a");
+    tree_rig_symlink(rig, "a/b", "/x/y");
+    tree_rig_symlink(rig, "a/r", "../x/y");
+    sees(rig, "a/b/../c", "x/c");
+    sees(rig, "a/r/../c", "x/c");
+    sees(rig, "a/b/../../c", "c");
+    sees(rig, "a/b/..", "x");
+}
+
+static void what_does_not_exist_is_taken_as_spelt(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    tree_rig_symlink(rig, "dangling", "no/where");
+    sees(rig, "nothing/here", "nothing/here");
+    sees(rig, "dangling", "no/where");
+    sees(rig, "dangling/x/../y", "no/where/y");
+    sees(rig, "nothing/../dangling/z", "no/where/z");
+    sees(rig, "", "");
+}
+
+static void circles_and_long_chains_end(void **state)
+{
+    struct tree_rig *rig = *state;
+    char name[32], target[32];
+
+    tree_rig_symlink(rig, "self", "self");
+    tree_rig_symlink(rig, "one", "/two");
+    tree_rig_symlink(rig, "two", "one/");
+    tree_rig_symlink(rig, "deeper", "deeper/x");
+    for (int i = 0; i < 300; i++) {
+        snprintf(name, sizeof(name), "l%d", i);
+        snprintf(target, sizeof(target), "l%d", i + 1);
+        tree_rig_symlink(rig, name, target);
+    }
+    refuses(rig, "self", "symlinks");
+    refuses(rig, "one/x", "symlinks");
+    refuses(rig, "two", "symlinks");
+    refuses(rig, "deeper", "symlinks");
+    refuses(rig, "l0", "255 symlinks");
+    sees(rig, "l60", "l300");
+}
+
+static void names_that_grow_too_long_are_refused(void **state)
+{
+    struct tree_rig *rig = *state;
+    char name[2 * PATH_ROOM], target[PATH_ROOM];
+
+    memset(name, 'n', sizeof(name));
+    name[NAME_MAX + 1] = '\0';
+    refuses(rig, name, "255 bytes");
+    name[NAME_MAX] = '\0';
+    sees(rig, name, name);
+    name[NAME_MAX] = 'n';
+    name[PATH_ROOM] = '\0';
+    refuses(rig, name, "longer");
+    for (size_t i = 0; i < sizeof(target); i++)
+        target[i] = i % 200 == 199 ? '/' : 't';
+    target[4000] = '\0';
+    tree_rig_symlink(rig, "long", target);
+    strcpy(name, "long/");
+    memset(name + 5, 'm', 200);
+    name[205] = '\0';
+    refuses(rig, name, "longer");
+}
+
+static int opens(struct tree_rig *rig, bool components, const char *name, int flags)
+{
+    const struct path_root root = root_of(rig, components);
+    int fd = path_open(&root, name, flags);
+
+    if (fd >= 0) {
+        assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+        close(fd);
+    }
+    return fd >= 0 ? 0 : fd;
+}
+
+static void only_what_is_resolved_is_opened(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    tree_rig_folder(rig, "a");
+    tree_rig_file(rig, "a/f", "x");
+    tree_rig_symlink(rig, "link", "a");
+    tree_rig_symlink(rig, "a/out", "/etc/passwd");
+    for (int components = 0; components < 2; components++) {
+        int through = opens(rig, components, "link/f", O_RDONLY);
+        int beyond = opens(rig, components, "../x", O_PATH);
+
+        assert_int_equal(opens(rig, components, "", O_RDONLY | O_DIRECTORY), 0);
+        assert_int_equal(opens(rig, components, "a/f", O_RDONLY), 0);
+        assert_int_equal(opens(rig, components, "a/none", O_RDONLY), -ENOENT);
+        assert_int_equal(opens(rig, components, "a/f", O_RDONLY | O_DIRECTORY), -ENOTDIR);
+        assert_int_equal(opens(rig, components, "a/f/x", O_RDONLY), -ENOTDIR);
+        assert_int_equal(opens(rig, components, "a/out", O_RDONLY), -ELOOP);
+        assert_true(through == -ELOOP || through == -ENOTDIR);
+        assert_int_equal(beyond, -EXDEV);
+        assert_int_equal(opens(rig, components, "a/../..", O_PATH), -EXDEV);
+    }
+}
+
+static void a_component_beyond_255_bytes_is_too_long(void **state)
+{
+    struct tree_rig *rig = *state;
+    char name[NAME_MAX + 4];
+
+    memset(name, 'n', sizeof(name));
+    strcpy(name + NAME_MAX + 1, "/x");
+    for (int components = 0; components < 2; components++)
+        assert_int_equal(opens(rig, components, name, O_PATH), -ENAMETOOLONG);
+}
+
+static void a_file_on_the_way_is_no_folder(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    tree_rig_file(rig, "f", "x");
+    tree_rig_symlink(rig, "into", "f/g");
+    refuses(rig, "f/g", "no folder");
+    refuses(rig, "into/h", "no folder");
+}
+
+/* ---- any tree: both ways agree, and stay inside ---- */
+
+static unsigned random_state = 12345;
+
+static unsigned random_below(unsigned limit)
+{
+    random_state = random_state * 1103515245u + 12345u;
+    return (random_state >> 16) % limit;
+}
+
+static void random_name(char *name, bool dots)
+{
+    static const char *const pieces[] = {"a", "b", "c", "d", "..", "."};
+    unsigned count = 1 + random_below(4);
+
+    *name = '\0';
+    for (unsigned i = 0; i < count; i++) {
+        if (i > 0 || random_below(4) == 0)
+            strcat(name, "/");
+        strcat(name, pieces[random_below(dots ? 6 : 4)]);
+    }
+}
+
+static void random_tree(struct tree_rig *rig)
+{
+    char name[64], target[64];
+
+    for (int i = 0; i < 30; i++) {
+        const char *at = name;
+
+        random_name(name, false);
+        random_name(target, true);
+        while (*at == '/')
+            at++;
+        if (random_below(2) == 0)
+            mkdirat(rig->fd, at, 0755);
+        else
+            (void)!symlinkat(target, rig->fd, at);
+    }
+}
+
+static void both_ways_agree_on_any_tree(void **state)
+{
+    struct tree_rig *top = *state;
+    unsigned followed = 0;
+
+    for (unsigned round = 0; round < 200; round++) {
+        struct tree_rig rig = {0};
+        char folder[16], name[64];
+
+        snprintf(folder, sizeof(folder), "tree%u", round);
+        tree_rig_folder(top, folder);
+        rig.fd = openat(top->fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        random_tree(&rig);
+        for (unsigned i = 0; i < 100; i++) {
+            const struct path_root roots[] = {root_of(&rig, false), root_of(&rig, true)};
+            char resolved[2][PATH_ROOM] = {"", ""}, again[PATH_ROOM];
+            int results[2];
+
+            random_name(name, true);
+            for (int way = 0; way < 2; way++)
+                results[way] = path_resolve(&roots[way], name, resolved[way], NULL);
+            if (results[0] != results[1] || (!results[0] && strcmp(resolved[0], resolved[1]) != 0))
+                print_error("%s: %s in tree %u: %d %s, %d %s\n", top->path, name, round, results[0],
+                            resolved[0], results[1], resolved[1]);
+            assert_int_equal(results[0], results[1]);
+            if (results[0])
+                continue;
+            assert_string_equal(resolved[0], resolved[1]);
+            followed += strcmp(resolved[0], name) != 0;
+            /* clean, and nothing is left in it to follow */
+            assert_int_equal(path_clean(resolved[0], again, NULL), 0);
+            assert_string_equal(again, resolved[0]);
+            assert_int_equal(path_resolve(&roots[0], resolved[0], again, NULL), 0);
+            assert_string_equal(again, resolved[0]);
+        }
+        close(rig.fd);
+    }
+    assert_true(followed > 1000);
+}
+
+#define with_rig(test) cmocka_unit_test_setup_teardown(test, tree_rig_setup, tree_rig_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_cleaned_as_go_does),
+        cmocka_unit_test(a_name_that_does_not_fit_is_refused),
+        cmocka_unit_test(the_base_is_what_follows_the_last_slash),
+        with_rig(symlinks_stay_inside),
+        with_rig(dots_behind_a_symlink_are_of_where_it_leads),
+        with_rig(what_does_not_exist_is_taken_as_spelt),
+        with_rig(circles_and_long_chains_end),
+        with_rig(names_that_grow_too_long_are_refused),
+        with_rig(only_what_is_resolved_is_opened),
+        with_rig(a_component_beyond_255_bytes_is_too_long),
+        with_rig(a_file_on_the_way_is_no_folder),
+        with_rig(both_ways_agree_on_any_tree),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
