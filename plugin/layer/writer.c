@@ -254,6 +254,19 @@ static bool writer_take(struct writer *writer, struct writer_message *message)
     return taken;
 }
 
+/* Whether the work is to be thrown away. A cancelled pool counts as failed: files are missing. */
+static bool writer_pool_ended(struct writer_pool *pool)
+{
+    struct reason why = {0};
+
+    if (atomic_load_explicit(&pool->failed, memory_order_relaxed))
+        return true;
+    if (!pool->cancel || !atomic_load_explicit(pool->cancel, memory_order_relaxed))
+        return false;
+    writer_fail(pool, refuse(&why, CONDITION_CANCELLED, "unpacking the layer was cancelled"), &why);
+    return true;
+}
+
 static void *writer_run(void *context)
 {
     struct writer *writer = context;
@@ -269,8 +282,7 @@ static void *writer_run(void *context)
     while (writer_take(writer, &message)) {
         unsigned cost = writer_message_cost(&message);
 
-        if (writer->handle && (atomic_load_explicit(&pool->failed, memory_order_relaxed) ||
-                               (pool->cancel && atomic_load(pool->cancel))))
+        if (writer->handle && writer_pool_ended(pool))
             writer_break(writer);
         if (writer->handle) {
             result = writer_do(writer, &message, &why);

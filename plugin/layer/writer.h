@@ -25,7 +25,8 @@
 struct writer_pool;
 
 /* Starts COUNT threads (at most WRITERS_MOST), each with a handle of ENGINE, which must outlive the
- * pool. CANCEL may be NULL; once it is set, the writers throw their work away. */
+ * pool. CANCEL may be NULL; once it is set, the writers throw their work away, and what was thrown
+ * away is told as CONDITION_CANCELLED. */
 int writer_pool_new(struct writer_pool **pool, const struct io_engine *engine, unsigned count,
                     const atomic_bool *cancel, struct reason *why);
 /* Ends the threads; what is queued is thrown away. NULL is allowed; returns NULL. */
