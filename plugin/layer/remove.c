@@ -41,14 +41,17 @@ static int removal_no_memory(struct reason *why)
     return failure(why, ENOMEM, "cannot remove a tree of folders");
 }
 
-/* Appends NAME to the path and remembers where FOLDER is. */
-static int removal_enter(struct removal *removal, int folder, const char *name, struct reason *why)
+/* Appends NAME to the path and remembers where FOLDER is. *ENTERED is false when NAME is gone by
+ * now. */
+static int removal_enter(struct removal *removal, int folder, const char *name, bool *entered,
+                         struct reason *why)
 {
     size_t length = strlen(name);
     struct remove_level *level;
     struct stat status;
     int child;
 
+    *entered = false;
     if (removal->used + length + 2 > removal->room) {
         size_t room = (removal->used + length + 2) * 2;
         char *path = realloc(removal->path, room);
@@ -71,7 +74,7 @@ static int removal_enter(struct removal *removal, int folder, const char *name, 
         return io_error(why, errno, "look up", removal->path);
     child = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (child < 0)
-        return io_error(why, errno, "open the folder", name);
+        return errno == ENOENT ? 0 : io_error(why, errno, "open the folder", name);
     if (removal->current >= 0)
         close(removal->current);
     removal->current = child;
@@ -84,6 +87,7 @@ static int removal_enter(struct removal *removal, int folder, const char *name, 
     }
     memcpy(removal->path + removal->used, name, length + 1);
     removal->used += length;
+    *entered = true;
     return 0;
 }
 
@@ -174,11 +178,9 @@ static int removal_empty(struct removal *removal, bool *entered, struct reason *
         result = removal_is_directory(removal->current, entry, &directory, why);
         if (!result)
             result = removal_one(removal, removal->current, entry->d_name, directory, &full, why);
-        if (!result && full) {
-            *entered = true;
-            return removal_enter(removal, removal->current, entry->d_name, why);
-        }
-        if (result)
+        if (!result && full)
+            result = removal_enter(removal, removal->current, entry->d_name, entered, why);
+        if (result || *entered)
             return result;
     }
 }
@@ -186,17 +188,15 @@ static int removal_empty(struct removal *removal, bool *entered, struct reason *
 static int removal_run(struct removal *removal, const char *name, struct reason *why)
 {
     struct stat status;
-    bool full;
+    bool full, entered;
     int result;
 
     if (fstatat(removal->top, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : io_error(why, errno, "look up", name);
     result = removal_one(removal, removal->top, name, S_ISDIR(status.st_mode), &full, why);
     if (!result && full)
-        result = removal_enter(removal, removal->top, name, why);
+        result = removal_enter(removal, removal->top, name, &entered, why);
     while (!result && removal->depth > 0) {
-        bool entered;
-
         result = removal_empty(removal, &entered, why);
         if (!result && !entered)
             result = removal_leave(removal, why);

@@ -3,7 +3,7 @@
 #define COWSNAP_LAYER_REMOVE_H
 
 /*
- * Removes what is at a name, of whatever type and depth, without following symlinks. At most two
+ * Removes what is at a name, of whatever type and depth, without following symlinks. At most three
  * descriptors are open at a time.
  */
 
