@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Whole layers, through layer.c, apply.c, tree.c and whiteout.c, into a scratch folder. */
+
+#include "layer/layer.h"
+
+#include "base/scoped.h"
+#include "unit/cmocka_setup.h"
+#include "unit/layer/tar_builder.h"
+#include "unit/layer/tree_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/xattr.h>
+
+struct rig {
+    struct tree_rig tree; /* first: the tree_rig functions take it */
+    struct tar_builder tar;
+    struct layer_request request;
+    struct layer_result result;
+};
+
+static int setup(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    void *tree;
+
+    assert_non_null(rig);
+    tree_rig_setup(&tree);
+    rig->tree = *(struct tree_rig *)tree;
+    free(tree);
+    rig->request =
+        (struct layer_request){.target = rig->tree.fd, .engine = &io_engine_plain, .writers = 2};
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *rig = *state;
+
+    tar_builder_deinit(&rig->tar);
+    return tree_rig_teardown(state); /* frees the rig, whose first member it takes it for */
+}
+
+/* An entry of any type but a file with data. */
+static void add(struct rig *rig, char type, const char *name, const char *link)
+{
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = name,
+                                                       .type = type,
+                                                       .link = link,
+                                                       .mode = type == '5' ? 0755 : 0644,
+                                                       .mtime = 1000,
+                                                       .format = TAR_FORMAT_USTAR});
+}
+
+static void add_file(struct rig *rig, const char *name, const char *text)
+{
+    tar_builder_file(&rig->tar, name, text);
+}
+
+/* Applies what was added, which is then forgotten. */
+static int apply(struct rig *rig)
+{
+    scoped_fd int blob = memfd_create("layer", MFD_CLOEXEC);
+    int result;
+
+    tar_builder_end(&rig->tar);
+    assert_true(blob >= 0);
+    assert_int_equal(write(blob, rig->tar.data, rig->tar.length), rig->tar.length);
+    tar_builder_deinit(&rig->tar);
+    rig->request.blob = blob;
+    rig->tree.why = (struct reason){0};
+    result = layer_apply(&rig->request, &rig->result, &rig->tree.why);
+    assert_int_equal(result != 0, rig->tree.why.text[0] != '\0');
+    return result;
+}
+
+static void applies(struct rig *rig, const char *wanted)
+{
+    int result = apply(rig);
+
+    if (result)
+        print_error("%s\n", rig->tree.why.text);
+    assert_int_equal(result, 0);
+    assert_string_equal(tree_rig_list(&rig->tree, "."), wanted);
+}
+
+static void refuses(struct rig *rig, const char *words)
+{
+    assert_int_equal(apply(rig), CONDITION_INVALID);
+    if (!strstr(rig->tree.why.text, words))
+        print_error("%s\n", rig->tree.why.text);
+    assert_non_null(strstr(rig->tree.why.text, words));
+}
+
+/* ---- what a layer makes ---- */
+
+static void each_type_is_made(void **state)
+{
+    struct rig *rig = *state;
+
+    add(rig, '5', "d/", NULL);
+    add_file(rig, "d/f", "text");
+    add(rig, '1', "d/h", "d/f");
+    add(rig, '2', "d/l", "/else/where");
+    add(rig, '6', "d/p", NULL);
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "d/c",
+                                                       .type = '3',
+                                                       .device_major = 1,
+                                                       .device_minor = 3,
+                                                       .format = TAR_FORMAT_USTAR});
+    applies(rig, "d/ d/c{1,3} d/f=text d/h=text d/l@/else/where d/p|");
+    assert_int_equal(rig->result.entries, 6);
+    assert_int_equal(rig->result.inodes, 5);
+    assert_int_equal(rig->result.file_bytes, 4);
+    assert_false(rig->result.removed);
+    assert_int_equal(tree_rig_stat(&rig->tree, "d/f").st_nlink, 2);
+}
+
+static void owners_modes_and_times_are_the_entrys(void **state)
+{
+    struct rig *rig = *state;
+    struct stat status;
+
+    tar_builder_pax(&rig->tar, "mtime", "1500.123456789", "atime", "1600.5", NULL);
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "f",
+                                                       .type = '0',
+                                                       .mode = 06751,
+                                                       .uid = 1234,
+                                                       .gid = 5678,
+                                                       .format = TAR_FORMAT_USTAR});
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "d",
+                                                       .type = '5',
+                                                       .mode = 01700,
+                                                       .uid = 42,
+                                                       .mtime = 77,
+                                                       .format = TAR_FORMAT_USTAR});
+    add_file(rig, "d/later", "x");
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "l",
+                                                       .type = '2',
+                                                       .link = "f",
+                                                       .uid = 9,
+                                                       .mtime = 88,
+                                                       .format = TAR_FORMAT_USTAR});
+    assert_int_equal(apply(rig), 0);
+    status = tree_rig_stat(&rig->tree, "f");
+    assert_int_equal(status.st_mode & 07777, 06751);
+    assert_int_equal(status.st_uid, 1234);
+    assert_int_equal(status.st_gid, 5678);
+    assert_int_equal(status.st_mtim.tv_sec, 1500);
+    assert_int_equal(status.st_mtim.tv_nsec, 123456789);
+    assert_int_equal(status.st_atim.tv_sec, 1600);
+    status = tree_rig_stat(&rig->tree, "d");
+    assert_int_equal(status.st_mode & 07777, 01700);
+    assert_int_equal(status.st_uid, 42);
+    assert_int_equal(status.st_mtim.tv_sec, 77); /* although a file was made in it later */
+    status = tree_rig_stat(&rig->tree, "l");
+    assert_int_equal(status.st_uid, 9);
+    assert_int_equal(status.st_mtim.tv_sec, 88);
+}
+
+static void the_access_time_is_the_later_of_the_two(void **state)
+{
+    struct rig *rig = *state;
+
+    tar_builder_pax(&rig->tar, "mtime", "1500", "atime", "1400", NULL);
+    add_file(rig, "f", "");
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(tree_rig_stat(&rig->tree, "f").st_atim.tv_sec, 1500);
+}
+
+/* By then a symlink may be where the folder was: the times are of where it leads. */
+static void times_of_folders_follow_what_is_there_in_the_end(void **state)
+{
+    struct rig *rig = *state;
+
+    add(rig, '5', "e", NULL);
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "d",
+                                                       .type = '5',
+                                                       .mode = 0755,
+                                                       .mtime = 77,
+                                                       .format = TAR_FORMAT_USTAR});
+    add(rig, '2', "d", "e");
+    applies(rig, "d@e e/");
+    assert_int_equal(tree_rig_stat(&rig->tree, "e").st_mtim.tv_sec, 77);
+    assert_int_equal(tree_rig_stat(&rig->tree, "d").st_mtim.tv_sec, 1000);
+}
+
+static void missing_parents_are_made(void **state)
+{
+    struct rig *rig = *state;
+    struct stat status;
+
+    add_file(rig, "a/b/c", "x");
+    applies(rig, "a/ a/b/ a/b/c=x");
+    status = tree_rig_stat(&rig->tree, "a/b");
+    assert_int_equal(status.st_mode & 07777, 0755);
+    assert_int_equal(rig->result.entries, 1);
+    assert_int_equal(rig->result.inodes, 3);
+}
+
+static void many_files_over_many_folders_arrive_whole(void **state)
+{
+    struct rig *rig = *state;
+    char name[32], text[32];
+
+    for (int i = 0; i < 1500; i++) {
+        snprintf(name, sizeof(name), "d%d/f%d", i % 300, i);
+        snprintf(text, sizeof(text), "text %d", i);
+        add_file(rig, name, text);
+    }
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(rig->result.inodes, 1800);
+    for (int i = 0; i < 1500; i++) {
+        char found[32] = "";
+        scoped_fd int fd = -1;
+
+        snprintf(name, sizeof(name), "d%d/f%d", i % 300, i);
+        snprintf(text, sizeof(text), "text %d", i);
+        fd = openat(rig->tree.fd, name, O_RDONLY | O_CLOEXEC);
+        assert_true(read(fd, found, sizeof(found) - 1) >= 0);
+        assert_string_equal(found, text);
+    }
+}
+
+static void attributes_are_set_but_those_of_the_overlay(void **state)
+{
+    struct rig *rig = *state;
+    char path[PATH_MAX], value[16] = "";
+
+    tar_builder_pax(&rig->tar, "SCHILY.xattr.user.color", "blue", "SCHILY.xattr.trusted.x", "y",
+                    NULL);
+    add_file(rig, "f", "x");
+    tar_builder_pax(&rig->tar, "SCHILY.xattr.user.color", "red", NULL);
+    add(rig, '5', "d", NULL);
+    tar_builder_pax(&rig->tar, "SCHILY.xattr.user.color", "none", NULL);
+    add(rig, '2', "l", "f");
+    applies(rig, "d/ f=x l@f");
+    snprintf(path, sizeof(path), "%s/f", rig->tree.path);
+    assert_int_equal(getxattr(path, "user.color", value, sizeof(value)), 4);
+    assert_string_equal(value, "blue");
+    assert_int_equal(getxattr(path, "trusted.x", value, sizeof(value)), -1);
+    snprintf(path, sizeof(path), "%s/d", rig->tree.path);
+    assert_int_equal(getxattr(path, "user.color", value, sizeof(value)), 3);
+}
+
+/* ---- one thing over another ---- */
+
+static void a_later_entry_replaces_an_earlier_one(void **state)
+{
+    struct rig *rig = *state;
+
+    add_file(rig, "x", "file");
+    add(rig, '5', "x", NULL);
+    add_file(rig, "x/in", "1");
+    add_file(rig, "y/deep/in", "2");
+    add_file(rig, "y", "file");
+    add_file(rig, "z", "one");
+    add_file(rig, "z", "two");
+    add(rig, '2', "s", "nowhere");
+    add_file(rig, "s", "a file");
+    applies(rig, "s=a file x/ x/in=1 y=file z=two");
+    assert_int_equal(rig->result.inodes, 5);
+    assert_false(rig->result.removed); /* all of it was the layer's own */
+}
+
+static void a_folder_over_a_folder_keeps_its_children(void **state)
+{
+    struct rig *rig = *state;
+
+    tree_rig_folder(&rig->tree, "d");
+    tree_rig_file(&rig->tree, "d/lower", "1");
+    tar_builder_header(
+        &rig->tar,
+        &(struct tar_member){
+            .name = "d", .type = '5', .mode = 0711, .mtime = 5, .format = TAR_FORMAT_USTAR});
+    add_file(rig, "d/upper", "2");
+    applies(rig, "d/ d/lower=1 d/upper=2");
+    assert_int_equal(tree_rig_stat(&rig->tree, "d").st_mode & 07777, 0711);
+    assert_int_equal(tree_rig_stat(&rig->tree, "d").st_mtim.tv_sec, 5);
+    assert_false(rig->result.removed);
+    assert_int_equal(rig->result.inodes, 1);
+}
+
+static void what_lies_below_is_replaced_and_told(void **state)
+{
+    struct rig *rig = *state;
+
+    tree_rig_folder(&rig->tree, "d");
+    tree_rig_file(&rig->tree, "d/f", "1");
+    tree_rig_file(&rig->tree, "f", "old");
+    tree_rig_symlink(&rig->tree, "l", "d");
+    add_file(rig, "d", "file");
+    add(rig, '5', "f", NULL);
+    add(rig, '5', "l", NULL);
+    applies(rig, "d=file f/ l/");
+    assert_true(rig->result.removed);
+}
+
+static void hard_links_reach_into_lower_layers(void **state)
+{
+    struct rig *rig = *state;
+
+    tree_rig_folder(&rig->tree, "d");
+    tree_rig_file(&rig->tree, "d/f", "lower");
+    tree_rig_symlink(&rig->tree, "way", "d");
+    add(rig, '1', "h", "d/f");
+    add(rig, '1', "i", "/way/f");
+    add(rig, '1', "j", "way/../d/./f");
+    applies(rig, "d/ d/f=lower h=lower i=lower j=lower way@d");
+    assert_int_equal(tree_rig_stat(&rig->tree, "h").st_nlink, 4);
+    assert_int_equal(rig->result.inodes, 0);
+}
+
+static void hard_links_to_nothing_are_refused(void **state)
+{
+    struct rig *rig = *state;
+
+    add(rig, '1', "h", "none");
+    refuses(rig, "entry \"h\": a hard link to \"none\"");
+    add(rig, '1', "h", "none/at/all");
+    refuses(rig, "a hard link to \"none/at/all\"");
+    add(rig, '1', "h", "h");
+    refuses(rig, "a hard link to \"h\"");
+    add(rig, '5', "d", NULL);
+    add(rig, '1', "h", "d");
+    refuses(rig, "is a folder");
+    add(rig, '1', "h", "/");
+    refuses(rig, "own root");
+}
+
+/* ---- whiteouts ---- */
+
+static void whiteouts_remove_what_lies_below(void **state)
+{
+    struct rig *rig = *state;
+
+    tree_rig_folder(&rig->tree, "d");
+    tree_rig_folder(&rig->tree, "d/sub");
+    tree_rig_file(&rig->tree, "d/sub/f", "1");
+    tree_rig_file(&rig->tree, "d/gone", "2");
+    tree_rig_file(&rig->tree, "d/kept", "3");
+    tree_rig_symlink(&rig->tree, "l", "d");
+    add_file(rig, "d/.wh.sub", "");
+    add_file(rig, "l/.wh.gone", "");
+    add_file(rig, "d/.wh.none", "");
+    applies(rig, "d/ d/kept=3 l@d");
+    assert_true(rig->result.removed);
+    assert_int_equal(rig->result.inodes, 0);
+}
+
+static void an_opaque_folder_keeps_what_the_layer_put_there(void **state)
+{
+    struct rig *rig = *state;
+
+    tree_rig_folder(&rig->tree, "d");
+    tree_rig_folder(&rig->tree, "d/sub");
+    tree_rig_file(&rig->tree, "d/sub/low", "1");
+    tree_rig_folder(&rig->tree, "d/other");
+    tree_rig_file(&rig->tree, "d/other/low", "2");
+    add_file(rig, "d/before", "b");
+    add(rig, '5', "d/sub", NULL);
+    add_file(rig, "d/sub/up", "u");
+    add_file(rig, "d/.wh..wh..opq", "");
+    add_file(rig, "d/after", "a");
+    applies(rig, "d/ d/after=a d/before=b d/sub/ d/sub/up=u");
+}
+
+static void a_whiteout_that_names_no_child_is_refused(void **state)
+{
+    static const char *const names[] = {"d/.wh.", "d/.wh..", "d/.wh..."};
+    struct rig *rig = *state;
+
+    for (size_t i = 0; i < 3; i++) {
+        add_file(rig, names[i], "");
+        refuses(rig, "names nothing in its folder");
+    }
+    assert_string_equal(tree_rig_list(&rig->tree, "."), "d/");
+}
+
+static void an_overlay_gets_its_own_marks(void **state)
+{
+    struct rig *rig = *state;
+    char path[PATH_MAX], value;
+
+    rig->request.whiteouts = WHITEOUT_OVERLAY;
+    add(rig, '5', "d", NULL);
+    add_file(rig, "d/.wh.gone", "");
+    add_file(rig, "o/.wh..wh..opq", "");
+    applies(rig, "d/ d/gone{0,0} o/");
+    snprintf(path, sizeof(path), "%s/o", rig->tree.path);
+    assert_int_equal(getxattr(path, "trusted.overlay.opaque", &value, 1), 1);
+    assert_int_equal(value, 'y');
+    add_file(rig, "e/f", "x");
+    add_file(rig, "e/.wh.f", "");
+    refuses(rig, "deletes \"f\" after it has put it there");
+}
+
+static void an_implied_parent_takes_after_the_nearest_lower(void **state)
+{
+    struct rig *rig = *state;
+    char near[80], far[80];
+    const char *const lowers[] = {near, far, NULL};
+    struct stat status;
+    scoped_fd int upper = -1;
+    const struct timespec times[2] = {{.tv_sec = 11}, {.tv_sec = 22}};
+
+    snprintf(near, sizeof(near), "%s/near", rig->tree.path);
+    snprintf(far, sizeof(far), "%s/far", rig->tree.path);
+    tree_rig_folder(&rig->tree, "near");
+    tree_rig_folder(&rig->tree, "near/a");
+    tree_rig_file(&rig->tree, "near/c", "hides");
+    tree_rig_folder(&rig->tree, "far");
+    tree_rig_folder(&rig->tree, "far/a");
+    tree_rig_folder(&rig->tree, "far/b");
+    tree_rig_folder(&rig->tree, "far/c");
+    tree_rig_folder(&rig->tree, "upper");
+    assert_int_equal(fchmodat(rig->tree.fd, "near/a", 01777, 0), 0);
+    assert_int_equal(fchmodat(rig->tree.fd, "far/b", 0700, 0), 0);
+    assert_int_equal(fchmodat(rig->tree.fd, "far/c", 0700, 0), 0);
+    assert_int_equal(fchownat(rig->tree.fd, "far/b", 12, 34, 0), 0);
+    assert_int_equal(utimensat(rig->tree.fd, "far/b", times, 0), 0);
+    upper = openat(rig->tree.fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rig->request.target = upper;
+    rig->request.whiteouts = WHITEOUT_OVERLAY;
+    rig->request.lowers = lowers;
+    add_file(rig, "a/f", "1");
+    add(rig, '5', "b/d", NULL);
+    add_file(rig, "c/f", "3");
+    assert_int_equal(apply(rig), 0);
+    assert_string_equal(tree_rig_list(&rig->tree, "upper"), "a/ a/f=1 b/ b/d/ c/ c/f=3");
+    assert_int_equal(tree_rig_stat(&rig->tree, "upper/a").st_mode & 07777, 01777);
+    status = tree_rig_stat(&rig->tree, "upper/b");
+    assert_int_equal(status.st_mode & 07777, 0700);
+    assert_int_equal(status.st_uid, 12);
+    assert_int_equal(status.st_gid, 34);
+    /* what is nearest hides the rest, if it is no folder, too */
+    assert_int_equal(tree_rig_stat(&rig->tree, "upper/c").st_mode & 07777, 0755);
+}
+
+/* ---- nothing leaves the target ---- */
+
+static void symlinks_lead_nowhere_outside(void **state)
+{
+    struct rig *rig = *state;
+    scoped_fd int inner = -1;
+
+    tree_rig_folder(&rig->tree, "inner");
+    tree_rig_folder(&rig->tree, "outer");
+    inner = openat(rig->tree.fd, "inner", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rig->request.target = inner;
+    add(rig, '2', "up", "../outer");
+    add(rig, '2', "root", "/");
+    add(rig, '2', "far", rig->tree.path);
+    add_file(rig, "up/f", "1");
+    add_file(rig, "root/g", "2");
+    add_file(rig, "../h", "3");
+    add_file(rig, "/../../i", "4");
+    add_file(rig, "up/.wh..wh..opq", "");
+    assert_int_equal(apply(rig), 0);
+    assert_string_equal(tree_rig_list(&rig->tree, "outer"), "");
+    assert_int_equal(tree_rig_stat(&rig->tree, "inner/outer/f").st_size, 1);
+    assert_int_equal(tree_rig_stat(&rig->tree, "inner/g").st_size, 1);
+    assert_int_equal(tree_rig_stat(&rig->tree, "inner/h").st_size, 1);
+    assert_int_equal(tree_rig_stat(&rig->tree, "inner/i").st_size, 1);
+    add_file(rig, "far/leak", "5");
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(faccessat(rig->tree.fd, "leak", F_OK, 0), -1);
+}
+
+static void something_in_a_file_is_refused(void **state)
+{
+    struct rig *rig = *state;
+
+    add_file(rig, "f", "x");
+    add_file(rig, "f/g", "y");
+    refuses(rig, "is no folder");
+}
+
+static void a_name_of_256_bytes_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    char name[NAME_MAX + 3];
+
+    memset(name, 'n', sizeof(name));
+    name[NAME_MAX + 1] = '\0';
+    tar_builder_pax(&rig->tar, "path", name, NULL);
+    add_file(rig, "short", "x");
+    refuses(rig, "255 bytes");
+    strcpy(name + NAME_MAX + 1, "/");
+    tar_builder_pax(&rig->tar, "path", name, NULL);
+    add(rig, '5', "short", NULL);
+    refuses(rig, "255 bytes");
+    name[NAME_MAX] = '\0';
+    tar_builder_pax(&rig->tar, "path", name, NULL);
+    add_file(rig, "short", "x");
+    assert_int_equal(apply(rig), 0);
+}
+
+/* ---- ends ---- */
+
+static void an_archive_that_is_cut_off_ends_cleanly(void **state)
+{
+    struct rig *rig = *state;
+    /* in a header, in a file's text, in the next header, in that file's text */
+    static const size_t cuts[] = {700, 1030, 2000, 2050};
+
+    for (size_t i = 0; i < 4; i++) {
+        scoped_fd int blob = memfd_create("layer", MFD_CLOEXEC);
+
+        add(rig, '5', "d", NULL);
+        add_file(rig, "d/f", "some text");
+        add_file(rig, "d/g", "more");
+        assert_int_equal(write(blob, rig->tar.data, cuts[i]), cuts[i]);
+        rig->request.blob = blob;
+        tar_builder_deinit(&rig->tar);
+        assert_int_equal(layer_apply(&rig->request, &rig->result, &rig->tree.why),
+                         CONDITION_INVALID);
+    }
+}
+
+static void a_cancel_ends_it(void **state)
+{
+    struct rig *rig = *state;
+    atomic_bool cancel = true;
+
+    rig->request.cancel = &cancel;
+    add_file(rig, "f", "x");
+    assert_int_equal(apply(rig), CONDITION_CANCELLED);
+}
+
+static void a_folder_that_the_layer_takes_away_again_is_refused(void **state)
+{
+    struct rig *rig = *state;
+
+    add(rig, '5', "d", NULL);
+    add_file(rig, ".wh.d", "");
+    refuses(rig, "takes it away again");
+}
+
+/* Says that all went well until the last moment. */
+static int full_write(struct io_engine_handle *handle, struct chunk *chunk, const uint8_t *data,
+                      size_t length, uint64_t offset, struct reason *why)
+{
+    (void)handle;
+    (void)chunk;
+    (void)data;
+    (void)length;
+    (void)offset;
+    return refuse(why, CONDITION_EXHAUSTED, "the disk is full");
+}
+
+static void a_full_disk_ends_it_with_its_own_sentence(void **state)
+{
+    struct rig *rig = *state;
+    struct io_engine full = io_engine_plain;
+    char name[16];
+
+    full.write = full_write;
+    rig->request.engine = &full;
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "f%d", i);
+        add_file(rig, name, i < 50 ? "" : "text");
+    }
+    assert_int_equal(apply(rig), CONDITION_EXHAUSTED);
+    assert_non_null(strstr(rig->tree.why.text, "the disk is full"));
+    add_file(rig, "last", "text");
+    assert_int_equal(apply(rig), CONDITION_EXHAUSTED);
+}
+
+static void the_size_limit_holds(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->request.size_limit = 1024;
+    add_file(rig, "f", "x");
+    assert_int_equal(apply(rig), CONDITION_EXHAUSTED);
+}
+
+#define with_rig(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_rig(each_type_is_made),
+        with_rig(owners_modes_and_times_are_the_entrys),
+        with_rig(the_access_time_is_the_later_of_the_two),
+        with_rig(times_of_folders_follow_what_is_there_in_the_end),
+        with_rig(missing_parents_are_made),
+        with_rig(many_files_over_many_folders_arrive_whole),
+        with_rig(attributes_are_set_but_those_of_the_overlay),
+        with_rig(a_later_entry_replaces_an_earlier_one),
+        with_rig(a_folder_over_a_folder_keeps_its_children),
+        with_rig(what_lies_below_is_replaced_and_told),
+        with_rig(hard_links_reach_into_lower_layers),
+        with_rig(hard_links_to_nothing_are_refused),
+        with_rig(whiteouts_remove_what_lies_below),
+        with_rig(an_opaque_folder_keeps_what_the_layer_put_there),
+        with_rig(a_whiteout_that_names_no_child_is_refused),
+        with_rig(an_overlay_gets_its_own_marks),
+        with_rig(an_implied_parent_takes_after_the_nearest_lower),
+        with_rig(symlinks_lead_nowhere_outside),
+        with_rig(something_in_a_file_is_refused),
+        with_rig(a_name_of_256_bytes_is_refused),
+        with_rig(an_archive_that_is_cut_off_ends_cleanly),
+        with_rig(a_cancel_ends_it),
+        with_rig(a_folder_that_the_layer_takes_away_again_is_refused),
+        with_rig(a_full_disk_ends_it_with_its_own_sentence),
+        with_rig(the_size_limit_holds),
+    };
+
+    if (!tree_rig_is_root())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
