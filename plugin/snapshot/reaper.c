@@ -56,19 +56,25 @@ static int strike_off(struct store_txn *txn, void *context, struct reason *why)
     return 0;
 }
 
-static int end_volume(struct snapshots *snapshots, uint64_t id, struct reason *why)
+/* PATIENT waits for whoever is at the volume, save for a layer that is written into it. */
+static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient, struct reason *why)
 {
     struct pin pin = {0};
+    enum pin_mode blocker = PIN_WRITE;
     int result;
 
-    if (!pins_try(&snapshots->pins, &pin, id, PIN_ALONE, NULL, NULL))
-        return refuse(why, CONDITION_UNAVAILABLE, "volume %llu is in use", (unsigned long long)id);
+    if (!pins_try(&snapshots->pins, &pin, id, PIN_ALONE, NULL, &blocker)) {
+        if (!patient || blocker == PIN_WRITE)
+            return refuse(why, CONDITION_UNAVAILABLE, "volume %llu is in use",
+                          (unsigned long long)id);
+        pins_take(&snapshots->pins, &pin, id, PIN_ALONE);
+    }
     result = snapshots->options.ops->remove(snapshots->options.backend, id, why);
     pins_drop(&snapshots->pins, &pin);
     return result;
 }
 
-int reaper_round(struct snapshots *snapshots, uint64_t *left, struct reason *why)
+int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, struct reason *why)
 {
     struct batch batch = {.from = 1};
 
@@ -82,7 +88,7 @@ int reaper_round(struct snapshots *snapshots, uint64_t *left, struct reason *why
         batch.from = batch.ids[batch.count - 1] + 1;
         for (size_t i = 0; i < batch.count; i++) {
             struct reason trouble = {0};
-            int outcome = end_volume(snapshots, batch.ids[i], &trouble);
+            int outcome = end_volume(snapshots, batch.ids[i], patient, &trouble);
 
             if (outcome == 0) {
                 ended.ids[ended.count++] = batch.ids[i];
@@ -112,7 +118,7 @@ void reaper_work(void *context)
     struct snapshots *snapshots = context;
     struct reason why = {0};
     uint64_t left = 0;
-    int result = reaper_round(snapshots, &left, &why);
+    int result = reaper_round(snapshots, false, &left, &why);
 
     if (result)
         log_warn("removed snapshots wait for the next try: %s", why.text);
@@ -124,7 +130,7 @@ int snapshots_cleanup(struct snapshots *snapshots, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
     uint64_t left = 0;
-    int result = reaper_round(snapshots, &left, why);
+    int result = reaper_round(snapshots, true, &left, why);
 
     if (result)
         return result;

@@ -13,7 +13,9 @@ struct backend {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool present[VOLUMES], sealed[VOLUMES];
+    int refusals[VOLUMES];
     unsigned syncs;
+    bool counts_slowly;
     bool gate_closed;
     unsigned waiting;
 };
@@ -52,6 +54,7 @@ static bool swap(struct backend *backend, uint64_t id, bool present)
     backend->present[id % VOLUMES] = present;
     if (!present)
         backend->sealed[id % VOLUMES] = false;
+    pthread_cond_broadcast(&backend->changed);
     pthread_mutex_unlock(&backend->lock);
     return before;
 }
@@ -124,10 +127,50 @@ void memory_backend_open_gate(struct backend *backend)
 
 void memory_backend_wait_at_gate(struct backend *backend)
 {
+    memory_backend_wait_for_many(backend, 1);
+}
+
+void memory_backend_wait_for_many(struct backend *backend, unsigned count)
+{
     pthread_mutex_lock(&backend->lock);
-    while (backend->waiting == 0)
+    while (backend->waiting < count)
         pthread_cond_wait(&backend->changed, &backend->lock);
     pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_wait_for_end(struct backend *backend, uint64_t id)
+{
+    pthread_mutex_lock(&backend->lock);
+    while (backend->present[id % VOLUMES])
+        pthread_cond_wait(&backend->changed, &backend->lock);
+    pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_refuse(struct backend *backend, uint64_t id, int result)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->refusals[id % VOLUMES] = result;
+    pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_count_slowly(struct backend *backend)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->counts_slowly = true;
+    pthread_mutex_unlock(&backend->lock);
+}
+
+/* What was asked for by memory_backend_refuse(). */
+static int refusal(struct backend *backend, uint64_t id, struct reason *why)
+{
+    int result;
+
+    pthread_mutex_lock(&backend->lock);
+    result = backend->refusals[id % VOLUMES];
+    pthread_mutex_unlock(&backend->lock);
+    if (result > 0)
+        return refuse(why, (enum condition)result, "volume %llu is busy", (unsigned long long)id);
+    return result ? failure(why, -result, "volume %llu", (unsigned long long)id) : 0;
 }
 
 static void pass_gate(struct backend *backend)
@@ -159,10 +202,12 @@ static int memory_clone(struct backend *backend, uint64_t id, uint64_t parent, s
 
 static int memory_remove(struct backend *backend, uint64_t id, struct reason *why)
 {
-    (void)why;
+    int result = refusal(backend, id, why);
+
     pass_gate(backend);
-    swap(backend, id, false);
-    return 0;
+    if (!result)
+        swap(backend, id, false);
+    return result;
 }
 
 static int memory_locate(struct backend *backend, uint64_t id, struct volume *volume,
@@ -186,17 +231,19 @@ static int memory_open_root(struct backend *backend, uint64_t id, int *directory
 
 static int memory_sync(struct backend *backend, uint64_t id, struct reason *why)
 {
-    (void)id;
-    (void)why;
+    pass_gate(backend);
     pthread_mutex_lock(&backend->lock);
     backend->syncs++;
     pthread_mutex_unlock(&backend->lock);
-    return 0;
+    return refusal(backend, id, why);
 }
 
 static int memory_seal(struct backend *backend, uint64_t id, struct reason *why)
 {
-    (void)why;
+    int result = refusal(backend, id, why);
+
+    if (result)
+        return result;
     pthread_mutex_lock(&backend->lock);
     backend->sealed[id % VOLUMES] = true;
     pthread_mutex_unlock(&backend->lock);
@@ -206,11 +253,15 @@ static int memory_seal(struct backend *backend, uint64_t id, struct reason *why)
 static int memory_usage(struct backend *backend, uint64_t id, uint64_t parent, bool any_length,
                         struct volume_usage *usage, struct reason *why)
 {
-    (void)backend;
     (void)parent;
-    (void)any_length;
     (void)why;
-    *usage = (struct volume_usage){.bytes = id * 4096, .inodes = id, .exact = true};
+    pthread_mutex_lock(&backend->lock);
+    *usage = (struct volume_usage){.exact = any_length || !backend->counts_slowly};
+    pthread_mutex_unlock(&backend->lock);
+    if (usage->exact) {
+        usage->bytes = id * 4096;
+        usage->inodes = id;
+    }
     return 0;
 }
 

@@ -20,10 +20,18 @@ unsigned memory_backend_syncs(struct backend *backend);
 void memory_backend_plant(struct backend *backend, uint64_t id);
 void memory_backend_lose(struct backend *backend, uint64_t id);
 
-/* From now on every call of clone and remove waits at a gate; to be opened by the test. */
+/* From now on every call of clone, remove and sync waits at a gate; to be opened by the test. */
 void memory_backend_close_gate(struct backend *backend);
 void memory_backend_open_gate(struct backend *backend);
-/* Waits until somebody stands at the gate. */
+/* Waits until somebody stands at the gate; until COUNT do. */
 void memory_backend_wait_at_gate(struct backend *backend);
+void memory_backend_wait_for_many(struct backend *backend, unsigned count);
+/* Waits until that volume is gone. */
+void memory_backend_wait_for_end(struct backend *backend, uint64_t id);
+
+/* What remove, sync and seal answer for that volume from now on; 0: as ever. */
+void memory_backend_refuse(struct backend *backend, uint64_t id, int result);
+/* From now on usage is exact only when any length of time is allowed. */
+void memory_backend_count_slowly(struct backend *backend);
 
 #endif
