@@ -73,8 +73,9 @@ static void add_work(struct table *table, const Status *status)
     add_row(table, "ready clones:", "%llu", (unsigned long long)status->ready_clones);
     add_row(table, "layers in work:", "%llu", (unsigned long long)status->layers_in_work);
     add_row(table, "damaged:", "%llu%s", (unsigned long long)status->damaged,
-            status->damaged ? ": their volumes were missing at the start; see the daemon's log"
-                            : "");
+            status->damaged
+                ? ": they could not be read or had no volume at the start; see the daemon's log"
+                : "");
 }
 
 static int print_table(const Status *status, struct reason *why)

@@ -42,7 +42,8 @@ static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
     int result;
 
     round->count = 0;
-    while ((result = store_next(txn, from, &record, why)) == 0) {
+    while ((result = store_next(txn, from, &record, why)) == 0 ||
+           (result == -EBADMSG && record.id)) { /* told at the start (recover.c) */
         struct task task = {
             .id = record.id,
             .parent = record.parent,
@@ -50,7 +51,7 @@ static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
             .seal = round->may_seal && !record.sealed,
         };
 
-        if (record.kind == SNAPSHOT_COMMITTED && (task.count || task.seal)) {
+        if (!result && record.kind == SNAPSHOT_COMMITTED && (task.count || task.seal)) {
             if (round->count == KEEPER_BATCH)
                 return 0;
             round->tasks[round->count++] = task;

@@ -11,6 +11,8 @@
  *   transaction that a loss of power undid, or its removal was.
  * - A record whose volume is missing is damage from outside (nothing here leaves one). It is told,
  *   counted and kept, so that an operator can see what is lost; its children stay as they are.
+ * - A record that cannot be read is told, counted and kept likewise, and so is its volume. It keeps
+ *   nobody from the others.
  */
 
 #include "base/log.h"
@@ -78,7 +80,7 @@ static int find_strays(struct store_txn *txn, void *context, struct reason *why)
         struct record record;
         int result = store_get_id(txn, id, &record, why);
 
-        if (!result && record_volume(&record) == id)
+        if (result == -EBADMSG || (!result && record_volume(&record) == id))
             continue;
         if (result < 0)
             return result;
@@ -99,7 +101,20 @@ static int find_damage(struct store_txn *txn, void *context, struct reason *why)
     struct record record = {0};
     int result;
 
-    while ((result = store_next(txn, record.id + 1, &record, why)) == 0) {
+    for (;;) {
+        struct reason trouble = {0};
+
+        result = store_next(txn, record.id + 1, &record, &trouble);
+        if (result == -EBADMSG && record.id) {
+            recovery->snapshots->damaged++;
+            log_error("a snapshot is lost, its volume %llu is kept: %s",
+                      (unsigned long long)record.id, trouble.text);
+            continue;
+        }
+        if (result < 0 && why)
+            *why = trouble;
+        if (result)
+            break;
         if (id_set_has(&recovery->present, record_volume(&record)))
             continue;
         recovery->snapshots->damaged++;

@@ -167,11 +167,14 @@ static int list_batch(struct store_txn *txn, void *context, struct reason *why)
             listing->next = 0;
             return 0;
         }
+        listing->next = record.id + 1;
+        if (result == -EBADMSG &&
+            record.id) /* told at the start (recover.c); the others are listed */
+            continue;
         if (!result)
             result = info_of_record(txn, &record, &listing->arena, info, why);
         if (result)
             return result;
-        listing->next = record.id + 1;
         listing->count += filter_matches(listing->filter, info_field, info);
     }
     return 0;

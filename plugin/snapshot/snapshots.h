@@ -127,7 +127,7 @@ struct snapshots_figures {
     uint64_t awaiting_seal;
     uint64_t ready_clones;
     uint64_t holds;   /* layers being written now */
-    uint64_t damaged; /* records whose volume was missing at the start */
+    uint64_t damaged; /* records that could not be read at the start, or had no volume */
 };
 
 /* The state of the pool. */

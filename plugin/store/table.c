@@ -216,6 +216,7 @@ int store_next(struct store_txn *txn, uint64_t from, struct record *record, stru
     uint64_t id;
     int status = mdb_cursor_open(txn->mdb, txn->tables->snapshots, &cursor);
 
+    record->id = 0;
     if (!status)
         status = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (status == MDB_NOTFOUND)
