@@ -27,6 +27,7 @@ struct round {
     uint64_t from;
     struct task tasks[KEEPER_BATCH];
     size_t count;
+    bool passed_over; /* a volume was in use: there has to be another round */
 };
 
 void keeper_nudge(struct snapshots *snapshots)
@@ -87,14 +88,17 @@ static int note_done(struct store_txn *txn, void *context, struct reason *why)
     return 0;
 }
 
-static int do_task(struct snapshots *snapshots, struct task *task, struct reason *why)
+/* *IN_USE is set when the volume has to stay as it is until the next round. */
+static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
     struct pin pin = {0};
     int result = 0;
 
-    if (!pins_try(&snapshots->pins, &pin, task->id, PIN_ALONE, NULL, NULL))
-        return 0; /* in use: it stays as it is until the next round */
+    if (!pins_try(&snapshots->pins, &pin, task->id, PIN_ALONE, NULL, NULL)) {
+        *in_use = true;
+        return 0;
+    }
     if (task->count)
         result =
             options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
@@ -122,7 +126,7 @@ void keeper_work(void *context)
 
             if (worker_stopping(&snapshots->keeper))
                 return;
-            if (do_task(snapshots, &round.tasks[i], &trouble) < 0)
+            if (do_task(snapshots, &round.tasks[i], &round.passed_over, &trouble) < 0)
                 log_warn("volume %llu cannot be sealed or counted now: %s",
                          (unsigned long long)round.tasks[i].id, trouble.text);
             round.from = round.tasks[i].id + 1;
@@ -132,4 +136,6 @@ void keeper_work(void *context)
     } while (!result && round.count > 0);
     if (result)
         log_warn("sealing waits for the next commit: %s", why.text);
+    else if (round.passed_over)
+        keeper_nudge(snapshots);
 }
