@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include "base/bytes.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,21 +39,32 @@ void log_setup(enum log_level least, enum log_format format)
     line_format = format;
 }
 
-/* Copies TEXT with control characters escaped, and quotes and backslashes too when JSON. */
+/* Copies TEXT with control characters and what is no UTF-8 escaped, and quotes and backslashes too
+ * when JSON. */
 static size_t copy_escaped(char *target, size_t room, const char *text)
 {
+    struct bytes left = bytes_of(text);
     size_t used = 0;
 
-    for (; *text && used + 7 < room; text++) {
-        unsigned char byte = (unsigned char)*text;
+    while (left.length > 0 && used + 7 < room) {
+        size_t length = bytes_utf8_sequence(left);
+        uint8_t byte = left.data[0];
+        /* U+0080 to U+009F begin commands on some terminals */
+        bool control =
+            byte < 0x20 || byte == 0x7f || (length == 2 && byte == 0xc2 && left.data[1] < 0xa0);
 
-        if (byte < 0x20 || byte == 0x7f) {
-            used += (size_t)snprintf(target + used, 7, "\\u%04x", byte);
-            continue;
+        if (length == 0) {
+            used += (size_t)snprintf(target + used, 7, "\\ufffd");
+            length = 1;
+        } else if (control) {
+            used += (size_t)snprintf(target + used, 7, "\\u%04x", left.data[length - 1]);
+        } else {
+            if (line_format == LOG_FORMAT_JSON && (byte == '"' || byte == '\\'))
+                target[used++] = '\\';
+            memcpy(target + used, left.data, length);
+            used += length;
         }
-        if (line_format == LOG_FORMAT_JSON && (byte == '"' || byte == '\\'))
-            target[used++] = '\\';
-        target[used++] = (char)byte;
+        left = bytes_from(left.data + length, left.length - length);
     }
     target[used] = '\0';
     return used;

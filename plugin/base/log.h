@@ -5,7 +5,8 @@
 /*
  * The daemon's log: one line an event on standard error, as text or as JSON, in the field names of
  * containerd's own log (time, level, msg). Callers quote what came from outside with bytes_quote();
- * control characters that still slip through are escaped here, so that no request forges a line.
+ * control characters and broken UTF-8 that still slip through are escaped here, so that no request
+ * forges a line or spoils one for a reader of JSON.
  */
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
