@@ -28,10 +28,15 @@ step_tool() { tests/cli/run.sh; }
 step_differential() { tests/differential/run.sh; }
 step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
+step_fuzz() { tests/fuzz/run.sh; }
 step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool)
-all=("${quick[@]}" sanitizers threads differential differential-io-uring differential-overlay speed)
+all=(
+    "${quick[@]}" sanitizers threads fuzz
+    differential differential-io-uring differential-overlay
+    speed
+)
 
 # ---- how they are run ----
 

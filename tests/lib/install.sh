@@ -22,6 +22,7 @@ COWSNAP_TEST_PACKAGES=(
     golang-go golang-github-containerd-containerd-dev
     golang-github-containerd-continuity-dev golang-github-containerd-btrfs-dev
     golang-google-grpc-dev shellcheck jq libcap2-bin mandoc
+    clang libclang-rt-dev
 )
 
 # install_missing PACKAGES…: prints those that are not installed. A package that only provides another's
