@@ -4,9 +4,9 @@
 
     make_dev_image.py OUT.oci.tar [--compression gzip|zstd|none] [--scale PART] [--layers DIRECTORY]
 
-Four layers, about 1.26 GiB and 95,000 entries: a base system, compilers and interpreters, a node_modules
+Four layers, about 1.2 GiB and 96,000 entries: a base system, compilers and interpreters, a node_modules
 tree of many tiny files (one folder of it huge), one small file. Sizes, depths, modes and the share that
-compression takes (to about a third) follow what real images of that kind have; the content is made up. The
+compression takes (to about two fifths) follow what real images of that kind have; the content is made up. The
 same arguments give the same tars on every machine. --scale 0.1 makes a tenth of the entries; --layers keeps
 the compressed layers, too, as DIRECTORY/1 to 4. The image is called cowsnap.test/dev:latest.
 """
@@ -27,7 +27,7 @@ POOL = 8 << 20  # bytes that contents are cut out of; far beyond the window of g
 
 
 def text_pool(rng):
-    """Words and punctuation as in program text: gzip makes about a fourth of it."""
+    """Words and punctuation as in program text: gzip makes about a third of it."""
     words = ["".join(rng.choices("etaoinshrdlucmfwypvbgkjqxz", k=rng.randint(2, 11))) for _ in range(4000)]
     weights = [1 / (rank + 3) for rank in range(len(words))]
     gaps = [" ", " ", " ", " = ", "(", ");\n", ".", ", ", "\n    ", " {\n  ", "}\n", ': "']
@@ -41,7 +41,7 @@ def text_pool(rng):
 
 
 def binary_pool(rng):
-    """Machine code after a fashion: bytes of uneven frequency, tables, strings; gzip makes about a third."""
+    """Machine code after a fashion: bytes of uneven frequency, tables, zeros; gzip makes two fifths of it."""
     common = rng.randbytes(9)
     out, size = [], 0
     while size < POOL:
