@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 #
 # What a Debian or Ubuntu machine needs. Source this file and call install_build_packages,
-# install_test_packages or install_demo_packages: as root on a machine with apt they install what is
-# missing and nothing else; elsewhere they name what to install and fail.
+# install_test_packages, install_vm_packages or install_demo_packages: as root on a machine with apt they
+# install what is missing and nothing else; elsewhere they name what to install and fail.
 
 COWSNAP_BUILD_PACKAGES=(
     gcc g++ cmake ninja-build pkg-config libc6-dev
@@ -24,6 +24,9 @@ COWSNAP_TEST_PACKAGES=(
     golang-google-grpc-dev shellcheck jq libcap2-bin mandoc
     clang libclang-rt-dev
 )
+
+# What a virtual machine with another kernel is made of (tests/vm).
+COWSNAP_VM_PACKAGES=(qemu-system-x86 busybox-static kmod cpio xz-utils util-linux iproute2)
 
 # install_missing PACKAGES…: prints those that are not installed. A package that only provides another's
 # name, or one that the distribution merged away, is judged by apt later.
@@ -83,4 +86,5 @@ install_has() { [ -z "$(install_missing "$1")" ]; }
 
 install_build_packages() { install_packages "the build" "${COWSNAP_BUILD_PACKAGES[@]}"; }
 install_test_packages() { install_packages "the tests" "${COWSNAP_TEST_PACKAGES[@]}"; }
+install_vm_packages() { install_packages "the virtual machine" "${COWSNAP_VM_PACKAGES[@]}"; }
 install_demo_packages() { install_packages "the demonstration" "${COWSNAP_DEMO_PACKAGES[@]}"; }
