@@ -2,27 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # run.sh [folder|embedded] [flags of the test binary, for example -test.run=Usage]
+# run.sh --build
 #
 # This project's conformance suite against a cowsnapd whose root lies on btrfs (folder), or on ext4, so
-# that it makes its own pool (embedded, the default).
+# that it makes its own pool (embedded, the default). --build only makes the test binary, for a guest of tests/vm.
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
 mode=embedded
 case ${1:-} in
-folder | embedded) mode=$1 && shift ;;
+folder | embedded | --build) mode=$1 && shift ;;
 esac
 rig_need_root
 rig_need go mkfs.btrfs losetup
 cowsnapd_need
 rig_begin conformance
 
-tree=$(mkdir -p "$RIG_BUILD/conformance/src/cowsnap/conformance" && cd "$RIG_BUILD/conformance" && pwd)
-cp "$RIG_TESTS"/conformance/*_test.go "$tree/src/cowsnap/conformance/"
-(cd "$tree/src/cowsnap/conformance" &&
-    GO111MODULE=off GOFLAGS='' GOPATH=$tree:/usr/share/gocode GOCACHE=$tree/cache \
-        go test -c -o "$tree/conformance.test.$$" . && mv "$tree/conformance.test.$$" "$tree/conformance.test")
+binary=$(rig_go_suite conformance "$RIG_TESTS"/conformance/*_test.go)
+[ "$mode" != --build ] || exit 0
 
 case $mode in
 folder) rig_loop_mount btrfs "$RIG_DIR/t" 8G ;;
@@ -38,7 +36,7 @@ chmod +x "$RIG_DIR/serve"
 
 status=0
 CONFORMANCE_SERVE=$RIG_DIR/serve CONFORMANCE_ROOT=$RIG_DIR/t/root CONFORMANCE_BACKEND=${CONFORMANCE_BACKEND:-btrfs} \
-    TMPDIR=$RIG_DIR/t/tmp "$tree/conformance.test" -test.v -test.timeout 10m "$@" >"$RIG_DIR/conformance.log" 2>&1 &
+    TMPDIR=$RIG_DIR/t/tmp "$binary" -test.v -test.timeout 10m "$@" >"$RIG_DIR/conformance.log" 2>&1 &
 pid=$!
 rig_undo_later rig_stop "$pid" 10
 wait "$pid" || status=$?

@@ -190,6 +190,37 @@ rig_tool() {
     echo "$built"
 }
 
+# Whether this machine's own kernel has device-mapper's thin pools, loaded if need be, and we may use them.
+rig_has_thin_pools() {
+    modprobe -q dm_thin_pool 2>/dev/null || true
+    [ -c /dev/mapper/control ] && dmsetup targets 2>/dev/null | grep -q '^thin-pool '
+}
+
+# rig_go_suite NAME FILES…: the path of a test binary made of these Go files, with the packages that Debian
+# ships. It is built below the build tree, where Go's own cache answers the later times. Where that cannot be
+# written (a guest of tests/vm), the one that `tests/NAME/run.sh --build` made of the same files must be there.
+rig_go_suite() {
+    local name=$1 tree=$RIG_BUILD/$1 file
+    shift
+    mkdir -p "$tree/src/cowsnap/$name" 2>/dev/null || true
+    if [ ! -w "$tree/src/cowsnap/$name" ]; then
+        for file; do
+            cmp -s "$file" "$tree/src/cowsnap/$name/$(basename "$file")" && [ -x "$tree/$name.test" ] ||
+                rig_fail "$tree/$name.test is missing or old and cannot be built here: tests/$name/run.sh --build makes it"
+        done
+        echo "$tree/$name.test"
+        return
+    fi
+    tree=$(cd "$tree" && pwd)
+    rm -rf "$tree/src" && mkdir -p "$tree/src/cowsnap/$name"
+    cp "$@" "$tree/src/cowsnap/$name/"
+    (cd "$tree/src/cowsnap/$name" &&
+        GO111MODULE=off GOFLAGS='' GOPATH=$tree:/usr/share/gocode GOCACHE=$tree/cache \
+            go test -c -o "$tree/$name.test.$$" . >&2) || rig_fail "the Go suite $name does not compile"
+    mv "$tree/$name.test.$$" "$tree/$name.test"
+    echo "$tree/$name.test"
+}
+
 # rig_now: milliseconds, for figures only.
 rig_now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 

@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # run.sh [folder|embedded|btrfs|native] [flags of the test binary, for example -test.run=/Walk]
+# run.sh --build
 #
 # containerd's own snapshotter suite (1.6.20, from Debian's packages) against cowsnapd:
 #   folder     its root lies on an existing btrfs (the default)
 #   embedded   its root lies on ext4, so each daemon makes its own pool
 #   btrfs, native   containerd's built-in snapshotter instead: shows that the rig itself is sound
+# --build only makes the test binary, for a guest of tests/vm.
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
 mode=folder
 case ${1:-} in
-folder | embedded | btrfs | native) mode=$1 && shift ;;
+folder | embedded | btrfs | native | --build) mode=$1 && shift ;;
 esac
 rig_need_root
 rig_need go mkfs.btrfs losetup
@@ -21,14 +23,9 @@ rig_need go mkfs.btrfs losetup
     rig_skip "golang-github-containerd-containerd-dev is not installed"
 rig_begin suite
 
-# The test binary is built once; Go's own cache answers the later times.
-mkdir -p "$RIG_BUILD/suite/src/cowsnap/suite"
-suite=$(cd "$RIG_BUILD/suite" && pwd)
-cp "$RIG_TESTS/suite/suite_test.go" "$suite/src/cowsnap/suite/"
 # Versions of the package that follow 1.6 moved parts of it: the suite is of the 1.6 line.
-(cd "$suite/src/cowsnap/suite" &&
-    GO111MODULE=off GOFLAGS='' GOPATH=$suite:/usr/share/gocode GOCACHE=$suite/cache \
-        go test -c -o "$suite/suite.test.$$" . && mv "$suite/suite.test.$$" "$suite/suite.test")
+binary=$(rig_go_suite suite "$RIG_TESTS"/suite/*_test.go)
+[ "$mode" != --build ] || exit 0
 
 if [ "$mode" = embedded ]; then
     rig_loop_mount ext4 "$RIG_DIR/t" 40G
@@ -62,7 +59,7 @@ chmod +x "$RIG_DIR/serve"
 status=0
 # The suite builds whole file trees: it must see exact modes whatever the caller's umask.
 TMPDIR=$RIG_DIR/t SUITE_SERVE=$RIG_DIR/serve SUITE_LOGS=$RIG_DIR/logs \
-    "$suite/suite.test" -test.v -test.parallel 6 -test.timeout 15m "$@" >"$RIG_DIR/suite.log" 2>&1 &
+    "$binary" -test.v -test.parallel 6 -test.timeout 15m "$@" >"$RIG_DIR/suite.log" 2>&1 &
 suite_pid=$!
 rig_undo_later rig_stop "$suite_pid" 10
 wait "$suite_pid" || status=$?
