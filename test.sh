@@ -25,6 +25,8 @@ step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
 step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
+step_vm_btrfs_6_1() { vm_btrfs bookworm; }
+step_vm_btrfs_6_12() { vm_btrfs trixie; }
 step_differential() { tests/differential/run.sh; }
 step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
@@ -35,6 +37,7 @@ quick=(unit containerd-suite conformance tool)
 all=(
     "${quick[@]}" sanitizers threads fuzz
     differential differential-io-uring differential-overlay
+    vm-btrfs-6-1 vm-btrfs-6-12
     speed
 )
 
@@ -61,6 +64,12 @@ unit_tests() {
     [ "$total" -gt 0 ] || { echo "no unit test was run"; return 1; }
     echo "count: $((total - bad - skips)) $bad $skips"
     return "$status"
+}
+
+# The kernel of a Debian release in a virtual machine; what runs there is built here.
+vm_btrfs() {
+    install_vm_packages && tests/conformance/run.sh --build &&
+        tests/vm/run --kernel "$1" --timeout 1200 -- tests/conformance/run.sh folder -test.timeout 18m
 }
 
 run_step() {

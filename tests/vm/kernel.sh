@@ -40,7 +40,10 @@ flock 9
 
 fetch_kernel() {
     local package version tree=$folder/tree
-    command -v apt-get >/dev/null || complain "there is no apt here to get a Debian kernel with"
+    if ! (. /etc/os-release && [ "$ID" = debian ]) || ! command -v apt-get >/dev/null; then
+        echo "SKIPPED: this machine is no Debian, whose archive the kernels of $suite come from" >&2
+        exit 77
+    fi
     apt_suite "$folder" "$suite" || complain "no kernel of Debian $suite: $APT_WHY"
     # The package without a version in its name is empty and depends on the newest that the suite has.
     package=$(apt_private apt-cache depends linux-image-amd64 | sed -n 's/^ *Depends: \(linux-image-[0-9]\)/\1/p' | head -n 1)
