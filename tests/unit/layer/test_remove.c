@@ -152,10 +152,10 @@ static void make_bush(struct tree_rig *rig, const char *name, unsigned depth)
     char below[64];
 
     tree_rig_folder(rig, name);
-    snprintf(below, sizeof(below), "%s/file", name);
+    assert_true(snprintf(below, sizeof(below), "%s/file", name) < (int)sizeof(below));
     tree_rig_file(rig, below, "");
     for (unsigned i = 0; depth > 0 && i < 4; i++) {
-        snprintf(below, sizeof(below), "%s/%u", name, i);
+        assert_true(snprintf(below, sizeof(below), "%s/%u", name, i) < (int)sizeof(below));
         make_bush(rig, below, depth - 1);
     }
 }
