@@ -15,6 +15,10 @@
 /* The list is read again after a pause that doubles between these. */
 #define SETTLE_PAUSE_LEAST_MS 2
 #define SETTLE_PAUSE_MOST_MS 250
+/* The cleaner is woken again when it has ended nothing for so long. A subvolume becomes its work
+ * when its last inode is let go, which may be after the commit that first woke it (a file was still
+ * open, or being written back), and by itself it looks again only after btrfs's next commit. */
+#define SETTLE_WAKE_MS 1000
 
 void settle_init(struct settle *settle)
 {
@@ -69,13 +73,13 @@ static void settle_list_free(struct settle_list *list)
     free(list->ids);
 }
 
-/* How many of OLD are still listed; all listed when OLD is NULL. 0 or minus an errno. */
+/* How many of OLD are still listed; all listed when OLD is NULL. */
 static int settle_look(const struct pool *pool, const struct settle_list *old,
-                       struct settle_list *list, size_t *left)
+                       struct settle_list *list, size_t *left, struct reason *why)
 {
     if (btrfs_util_deleted_subvolumes_fd(pool->directory, &list->ids, &list->count) !=
         BTRFS_UTIL_OK)
-        return -errno;
+        return pool_failure(pool, why, errno, "list the removed subvolumes of %s", pool->path);
     *left = old ? 0 : list->count;
     /* both lists are in the order of the tree, which is that of the numbers */
     for (size_t i = 0, j = 0; old && i < old->count && j < list->count;) {
@@ -102,11 +106,19 @@ static int settle_commit(const struct pool *pool)
     return 0;
 }
 
+/* Commits, which also wakes the cleaner. */
+static int settle_wake(const struct pool *pool, struct reason *why)
+{
+    if (btrfs_util_sync_fd(pool->directory) != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "commit the removals in %s", pool->path);
+    return 0;
+}
+
 /* Called and left with the lock held, which it gives up while it looks. */
 static int settle_poll(struct settle *settle, const struct pool *pool,
                        const struct settle_list *removed, size_t left, struct reason *why)
 {
-    unsigned pause = SETTLE_PAUSE_LEAST_MS, waited = 0;
+    unsigned pause = SETTLE_PAUSE_LEAST_MS, waited = 0, woken = 0;
 
     while (left > 0) {
         if (waited >= settle->patience_ms)
@@ -122,13 +134,16 @@ static int settle_poll(struct settle *settle, const struct pool *pool,
         scoped(settle_list_free) struct settle_list now = {0};
         size_t before = left;
         pthread_mutex_unlock(&settle->lock);
-        int result = settle_look(pool, removed, &now, &left);
+        int result = settle_look(pool, removed, &now, &left, why);
+        if (!result && left == before && waited - woken >= SETTLE_WAKE_MS) {
+            result = settle_wake(pool, why);
+            woken = waited;
+        }
         pthread_mutex_lock(&settle->lock);
-        if (result < 0)
-            return pool_failure(pool, why, -result, "list the removed subvolumes of %s",
-                                pool->path);
+        if (result)
+            return result;
         if (left < before)
-            waited = 0;
+            waited = woken = 0;
     }
     return 0;
 }
@@ -137,15 +152,13 @@ int settle_wait(struct settle *settle, const struct pool *pool, struct reason *w
 {
     scoped(settle_list_free) struct settle_list removed = {0};
     size_t left = 0;
-    int result = settle_look(pool, NULL, &removed, &left);
+    int result = settle_look(pool, NULL, &removed, &left, why);
 
-    if (result < 0)
-        return pool_failure(pool, why, -result, "list the removed subvolumes of %s", pool->path);
-    if (left == 0)
-        return 0;
-    /* also wakes the cleaner, which would sleep up to 30 s */
-    if (btrfs_util_sync_fd(pool->directory) != BTRFS_UTIL_OK)
-        return pool_failure(pool, why, errno, "commit the removals in %s", pool->path);
+    if (result || left == 0)
+        return result;
+    result = settle_wake(pool, why);
+    if (result)
+        return result;
 
     pthread_mutex_lock(&settle->lock);
     settle->waiting++;

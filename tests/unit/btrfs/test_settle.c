@@ -108,25 +108,48 @@ static void *wait_there(void *context)
     return (void *)(intptr_t)settle_wait(&room->settle, &room->pool, NULL);
 }
 
-static void the_end_of_the_backend_ends_a_wait(void **state)
+/* A thread that waits for a removed volume in use; the answer is an fd in it. */
+static int begin_to_wait(struct room *room, pthread_t *thread)
 {
-    struct room *room = *state;
     struct reason why = {0};
-    pthread_t thread;
-    void *result;
     int fd;
 
     rig_must(subvol_create(&room->pool, 1, &why));
     rig_must(subvol_open(&room->pool, 1, &fd, &why));
     rig_must(subvol_remove(&room->pool, 1, &why));
-    assert_int_equal(pthread_create(&thread, NULL, wait_there, room), 0);
-    /* until it waits */
+    assert_int_equal(pthread_create(thread, NULL, wait_there, room), 0);
     for (bool waiting = false; !waiting; sched_yield()) {
         pthread_mutex_lock(&room->settle.lock);
         waiting = room->settle.waiting > 0;
         pthread_mutex_unlock(&room->settle.lock);
     }
+    return fd;
+}
+
+/* By itself the cleaner looks again at btrfs's next commit, after up to 30 s. */
+static void a_volume_let_go_during_the_wait_is_cleaned_soon(void **state)
+{
+    struct room *room = *state;
+    pthread_t thread;
+    void *result;
+    int fd = begin_to_wait(room, &thread);
     double begun = rig_seconds();
+
+    close(fd);
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, 0);
+    assert_true(rig_seconds() - begun < 10);
+    settle_deinit(&room->settle);
+}
+
+static void the_end_of_the_backend_ends_a_wait(void **state)
+{
+    struct room *room = *state;
+    pthread_t thread;
+    void *result;
+    int fd = begin_to_wait(room, &thread);
+    double begun = rig_seconds();
+
     settle_deinit(&room->settle);
     pthread_join(thread, &result);
     assert_int_equal((intptr_t)result, CONDITION_UNAVAILABLE);
@@ -142,6 +165,7 @@ int main(void)
         in_pool(with_nothing_removed_it_returns_at_once),
         in_pool(the_space_of_removed_volumes_is_given_back),
         in_pool(a_removed_volume_in_use_is_not_waited_for_without_end),
+        in_pool(a_volume_let_go_during_the_wait_is_cleaned_soon),
         in_pool(the_end_of_the_backend_ends_a_wait),
     };
 
