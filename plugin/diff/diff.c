@@ -8,6 +8,7 @@
 #include "layer/layer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,5 +146,7 @@ int diff_apply(struct diff *diff, const struct diff_apply_request *request,
     result->media_type = "application/vnd.oci.image.layer.v1.tar";
     content_format_digest(layer.sum.digest, result->digest);
     result->size = layer.sum.size;
+    log_debug("applied layer %s: %" PRIu64 " entries, %" PRIu64 " bytes in files",
+              quoted(request->digest), layer.entries, layer.file_bytes);
     return 0;
 }
