@@ -17,7 +17,7 @@ logs=$PWD/build/test-logs
 passed=0 failed=0 skipped=0
 failures=()
 
-# ---- steps: a function each, its name with dashes is the step's ----
+# ---- steps: a function each; dashes and dots in a step's name are underscores in the function's ----
 
 step_unit() { build_preset debug && unit_tests debug; }
 step_sanitizers() { build_preset asan-ubsan && unit_tests asan-ubsan; }
@@ -27,6 +27,11 @@ step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
 step_vm_btrfs_6_1() { vm_btrfs bookworm; }
 step_vm_btrfs_6_12() { vm_btrfs trixie; }
+step_e2e_1_6() { tests/e2e/run.sh 1.6; }
+step_e2e_1_7() { tests/e2e/run.sh 1.7; }
+step_e2e_2() { tests/e2e/run.sh 2; }
+step_restarts_1_7() { tests/e2e/restarts.sh 1.7; }
+step_restarts_2() { tests/e2e/restarts.sh 2; }
 step_differential() { tests/differential/run.sh; }
 step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
@@ -38,6 +43,7 @@ all=(
     "${quick[@]}" sanitizers threads fuzz
     differential differential-io-uring differential-overlay
     vm-btrfs-6-1 vm-btrfs-6-12
+    e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     speed
 )
 
@@ -76,7 +82,7 @@ run_step() {
     local name=$1 log=$logs/$1.log status=0 seconds=$SECONDS counts good bad skips
     printf '%-22s ' "$name"
     [ -t 1 ] && printf '…'
-    ("step_${name//-/_}") >"$log" 2>&1 </dev/null || status=$?
+    ("step_${name//[-.]/_}") >"$log" 2>&1 </dev/null || status=$?
     seconds=$((SECONDS - seconds))
     [ -t 1 ] && printf '\b'
     counts=$(sed -n 's/^count: //p' "$log" | tail -n 1)
@@ -109,7 +115,7 @@ main() {
     ?*)
         steps=("$@")
         for name in "${steps[@]}"; do
-            declare -F "step_${name//-/_}" >/dev/null || { echo "test.sh: there is no step '$name'; --list names them" >&2; exit 2; }
+            declare -F "step_${name//[-.]/_}" >/dev/null || { echo "test.sh: there is no step '$name'; --list names them" >&2; exit 2; }
         done
         ;;
     esac

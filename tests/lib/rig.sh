@@ -75,7 +75,7 @@ rig_end() {
     set +e
     if [ "$RIG_KEPT_STATUS" != 0 ] && [ "$RIG_KEPT_STATUS" != 77 ] && [ -n "${RIG_KEEP_LOGS:-}" ]; then
         mkdir -p "$RIG_KEEP_LOGS"
-        find "$RIG_DIR" -maxdepth 3 -xdev \( -name '*.log' -o -name '*.diff' -o -name '*.toml' \) \
+        find "$RIG_DIR" -maxdepth 4 \( -name '*.log' -o -name '*.diff' -o -name '*.toml' \) \
             -exec cp -t "$RIG_KEEP_LOGS" {} +
     fi
     local i

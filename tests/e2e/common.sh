@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What the end-to-end scripts share: a cowsnapd with a pool of its own and a containerd of one line, images
+# unpacked and containers run on them, and the question whether anything is left. Sourced after rig.sh.
+
+E2E_KEPT_MOUNTS=
+
+# e2e_start NAME LINE: both daemons, as a user would have them: containerd falls back on its own differ. Only
+# its collector waits to be asked, since ctr gives no lease to what it makes.
+e2e_start() {
+    rig_need_root
+    rig_need runc mkfs.btrfs losetup
+    cowsnapd_need
+    rig_begin "$1"
+    local bin
+    bin=$(containerd_peer "$2")
+    # On ext4, so that the pool is the embedded one whatever the machine's own file system is.
+    rig_loop_mount ext4 "$RIG_DIR/t" 40G
+    cowsnapd_start "$RIG_DIR/t/cowsnap" --log-level debug \
+        --content-root "$RIG_DIR/t/c/root/io.containerd.content.v1.content"
+    if [ "$2" = 1.6 ]; then
+        containerd_start "$RIG_DIR/t/c" "$bin" no-gc cowsnap
+    else
+        containerd_start "$RIG_DIR/t/c" "$bin" no-gc cowsnap cowsnap-diff unpack-cowsnap
+    fi
+    E2E_KEPT_MOUNTS=$(rig_mounts_below "$RIG_DIR" | sort)
+}
+
+e2e_done() {
+    containerd_end
+    cowsnapd_stop || rig_fail "cowsnapd did not leave cleanly"
+    ! grep -E ' (ERROR|error) ' "$RIG_DIR/cowsnapd.log" >&2 || rig_fail "cowsnapd logged errors"
+}
+
+e2e_snapshots() { ctr snapshots --snapshotter cowsnap "$@"; }
+
+# How many layers cowsnapd says it has applied since it was first started.
+e2e_applied() { grep -c 'applied layer' "$RIG_DIR/cowsnapd.log" || true; }
+
+# e2e_import ARCHIVE APPLIED FLAGS…: APPLIED of the archive's layers are cowsnapd's work, no more and no less.
+e2e_import() {
+    local archive=$1 wanted=$2 before applied
+    shift 2
+    before=$(e2e_applied)
+    ctr images import --snapshotter cowsnap "$@" "$archive" >/dev/null
+    applied=$(($(e2e_applied) - before))
+    [ "$applied" = "$wanted" ] || rig_fail "cowsnapd applied $applied layers of $(basename "$archive"), not $wanted"
+}
+
+# e2e_run ID IMAGE: a container that counts, line by line, in /counter for as long as it lives.
+e2e_run() {
+    # shellcheck disable=SC2016 # the container's own shell counts
+    ctr run -d --snapshotter cowsnap "$2" "$1" /bin/sh -c 'i=0; while :; do i=$((i + 1)); echo $i >>/counter; sleep 0.05; done'
+}
+
+# e2e_exec ID COMMAND…: in a container that runs.
+e2e_exec() {
+    local id=$1
+    shift
+    ctr tasks exec --exec-id "e-$RANDOM-$RANDOM" "$id" "$@"
+}
+
+e2e_pid() { ctr tasks ls | awk -v id="$1" '$1 == id { print $2 }'; }
+
+# e2e_end_task ID: the container's process is killed, of which ctr warns.
+e2e_end_task() { ctr tasks rm -f "$1" >"$RIG_DIR/said" 2>&1 || rig_fail "task $1 cannot be ended: $(cat "$RIG_DIR/said")"; }
+
+# e2e_stop ID: the task, the container and its snapshot.
+e2e_stop() {
+    e2e_end_task "$1"
+    ctr containers rm "$1"
+}
+
+# e2e_mount KEY DIRECTORY: as containerd would mount it.
+e2e_mount() {
+    mkdir -p "$2"
+    eval "$(e2e_snapshots mounts "$2" "$1")"
+}
+
+e2e_text() { [ "$(cat "$1")" = "$2" ] || rig_fail "$1 holds '$(cat "$1")', not '$2'"; }
+
+# ---- what is left ----
+
+# Each prints what is there, and something, too, when it cannot be told.
+
+# The snapshots that cowsnapd itself knows, in whatever namespace: its socket speaks containerd's service.
+e2e_keys() {
+    "$CONTAINERD_BIN/ctr" -a "$COWSNAPD_SOCKET" snapshots --snapshotter cowsnap ls 2>"$RIG_DIR/said" | awk 'NR > 1' ||
+        cat "$RIG_DIR/said"
+}
+e2e_subvolumes() { btrfs subvolume list "$COWSNAPD_ROOT/pool" 2>&1; }
+e2e_content() { ctr content ls -q 2>&1; }
+e2e_mounts() { rig_mounts_below "$RIG_DIR" | sort | grep -vxF "$E2E_KEPT_MOUNTS" || true; }
+
+e2e_none() { [ -z "$("$@")" ]; }
+
+# e2e_forget IMAGE…: the images go, containerd collects its garbage, and nothing at all is left.
+e2e_forget() {
+    local what
+    # The collection that --sync asks for removes snapshots and blobs; the reaper follows it.
+    ctr images rm --sync "$@" >/dev/null
+    for what in e2e_content e2e_keys e2e_subvolumes containerd_shims e2e_mounts; do
+        rig_until 20 e2e_none "$what" || rig_fail "$what: after the collection there is still:"$'\n'"$("$what")"
+    done    # The collector, once it was asked, goes on by itself, and ctr's views have nothing that keeps them.
+    containerd_stop
+    containerd_again
+}
