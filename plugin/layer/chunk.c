@@ -2,7 +2,6 @@
 #include "layer/chunk.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -10,7 +9,7 @@ struct chunk_pool {
     pthread_mutex_t lock; /* the only lock; guards all below */
     pthread_cond_t returned;
     struct chunk *free; /* the chunk returned last comes first: its memory is warm */
-    size_t outstanding; /* chunks that are not in FREE */
+    size_t outstanding; /* chunks that are in use */
     unsigned waiting;   /* threads in chunk_take() */
     bool closed;
     bool orphan; /* chunk_pool_free() was called; the last chunk takes the pool along */
@@ -98,6 +97,19 @@ struct chunk *chunk_take(struct chunk_pool *pool)
     }
     pthread_mutex_unlock(&pool->lock);
     return chunk;
+}
+
+bool chunk_pool_retire(struct chunk_pool *pool)
+{
+    struct chunk *chunk = chunk_take(pool);
+
+    if (!chunk)
+        return false;
+    (void)madvise(chunk->data, CHUNK_SIZE, MADV_DONTNEED);
+    pthread_mutex_lock(&pool->lock);
+    pool->outstanding--; /* though it does not come back to FREE */
+    pthread_mutex_unlock(&pool->lock);
+    return true;
 }
 
 void chunk_ref(struct chunk *chunk)

@@ -15,6 +15,7 @@
 #include "base/result.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,10 @@ struct chunk_pool *chunk_pool_new(size_t count);
 struct chunk_pool *chunk_pool_free(struct chunk_pool *pool);
 /* Makes every present and later chunk_take() return NULL: the way to stop a waiting producer. */
 void chunk_pool_close(struct chunk_pool *pool);
+
+/* Waits for a free chunk and takes it out of use for good; its memory goes back to the system now.
+ * False once the pool is closed. */
+bool chunk_pool_retire(struct chunk_pool *pool);
 
 /* A free chunk with one reference and length 0; waits for one. NULL once the pool is closed. */
 struct chunk *chunk_take(struct chunk_pool *pool);

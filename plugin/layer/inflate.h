@@ -62,9 +62,13 @@ struct inflater {
 
     /* The next uncompressed bytes into OUT. *GOT is ROOM (at least 1), or less at the end of the
      * data, which is the end of the blob, or less before an error: the bytes before it are good.
-     * CONDITION_INVALID: the data is damaged or cut off; the sentence says where in the blob. */
+     * CONDITION_INVALID: the data is damaged or cut off; the sentence says where in the blob.
+     * CONDITION_UNIMPLEMENTED, before the first byte: it is not of a kind that is inflated here. */
     int (*inflate)(struct inflater_handle *handle, struct inflate_input *input, uint8_t *out,
                    size_t room, size_t *got, struct reason *why);
+
+    /* Bytes that the decompressor holds now. NULL: always less than a MiB. */
+    size_t (*memory)(const struct inflater_handle *handle);
 };
 
 extern const struct inflater inflater_gzip;  /* RFC 1952, any number of members; ISA-L */

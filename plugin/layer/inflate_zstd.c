@@ -7,9 +7,10 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-/* The largest window, as log2 of bytes: what the zstd tool takes without --long or --memory, and
- * more than any level below --ultra asks for (8 MiB). The decoder's memory is a little more. */
-#define ZSTD_WINDOW_LOG 27
+/* The largest window, as log2 of bytes: the most that builders of images ask for (BuildKit from
+ * compression level 10, zstd --ultra -20); levels up to 19 take 8 MiB. The decoder's memory is a
+ * little more. */
+#define ZSTD_WINDOW_LOG 25
 
 struct inflater_handle {
     ZSTD_DCtx *context;
@@ -64,10 +65,12 @@ static int zstd_refuse(const struct inflater_handle *handle, const struct inflat
         return failure(why, ENOMEM, "decompress the zstd frame at byte %" PRIu64 " of the blob",
                        handle->frame_start);
     case ZSTD_error_frameParameter_windowTooLarge:
-        return refuse(why, CONDITION_INVALID,
+        /* Nothing was written yet if it is the first: the caller's next differ may take it. */
+        return refuse(why, handle->frames == 1 ? CONDITION_UNIMPLEMENTED : CONDITION_INVALID,
                       "zstd frame %" PRIu64 " at byte %" PRIu64
                       " of the blob needs a window of more than %u MiB: compress the layer without "
-                      "--long, or at a lower level",
+                      "--long and at level 20 or lower, or let containerd's \"walking\" differ "
+                      "take it",
                       handle->frames, handle->frame_start, (1u << ZSTD_WINDOW_LOG) >> 20);
     default:
         return refuse(why, CONDITION_INVALID,
@@ -146,10 +149,16 @@ static int zstd_inflate(struct inflater_handle *handle, struct inflate_input *in
     return 0;
 }
 
+static size_t zstd_memory(const struct inflater_handle *handle)
+{
+    return ZSTD_sizeof_DCtx(handle->context);
+}
+
 const struct inflater inflater_zstd = {
     .name = "zstd",
     .recognises = zstd_recognises,
     .open = zstd_open,
     .close = zstd_close,
     .inflate = zstd_inflate,
+    .memory = zstd_memory,
 };

@@ -10,8 +10,8 @@
  * Why it never stands still. There are three places to wait, and each waits for somebody who needs
  * nothing from the one who waits:
  *
- *   1. The inflate thread waits in chunk_take() alone, holding no chunk. Putting into a queue never
- *      waits, for each ring has room for every chunk of the pool.
+ *   1. The inflate thread waits in chunk_take() or chunk_pool_retire(), holding no chunk.
+ *      Putting into a queue never waits, for each ring has room for every chunk of the pool.
  *   2. The hash thread waits for to_hash alone. It lets go of each chunk as soon as it is hashed,
  *      whether or not the caller has seen it.
  *   3. The caller waits in stream_next() for to_reader. What the caller owes in return: chunks that
@@ -48,6 +48,10 @@
 #include <unistd.h>
 
 #define STREAM_READ_AHEAD (1024 * 1024) /* bytes of the blob that the kernel is asked for early */
+/* What a decompressor may hold beside all chunks: zstd's window up to level 19, and its own. A
+ * larger one takes the place of chunks, of which some stay for the stages to work with. */
+#define STREAM_INFLATER_MEMORY (9u * 1024 * 1024)
+#define STREAM_CHUNKS_LEAST 8u
 
 struct stream {
     int blob;
@@ -57,6 +61,7 @@ struct stream {
     const atomic_bool *cancel;
 
     struct chunk_pool *pool;
+    size_t chunks;                         /* of the pool at first */
     struct chunk_queue to_reader, to_hash; /* each with its lock; no lock is taken inside another */
     pthread_t inflate_thread, hash_thread;
     atomic_bool stop; /* the stream is being closed */
@@ -66,6 +71,7 @@ struct stream {
     uint64_t blob_offset, read_ahead; /* what was read, what the kernel was asked for */
     EVP_MD_CTX *blob_hash;            /* NULL when the blob's own bytes are not checked */
     uint64_t size;
+    size_t retired;     /* chunks */
     bool blob_is_plain; /* its SHA-256 is that of the uncompressed bytes */
     int inflate_result;
     struct reason inflate_why;
@@ -151,6 +157,23 @@ static int stream_put(struct stream *stream, struct chunk *chunk, size_t length,
     return 0;
 }
 
+/* Retires as many chunks as the decompressor holds memory beyond its share. False when the pool was
+ * closed meanwhile. */
+static bool stream_make_way(struct stream *stream, const struct inflater *inflater,
+                            const struct inflater_handle *handle)
+{
+    size_t memory = inflater->memory ? inflater->memory(handle) : 0;
+    size_t beyond = memory > STREAM_INFLATER_MEMORY ? memory - STREAM_INFLATER_MEMORY : 0;
+    size_t wanted = (beyond + CHUNK_SIZE - 1) / CHUNK_SIZE;
+
+    while (stream->retired < wanted && stream->chunks - stream->retired > STREAM_CHUNKS_LEAST) {
+        if (!chunk_pool_retire(stream->pool))
+            return false;
+        stream->retired++;
+    }
+    return true;
+}
+
 static int stream_inflate_all(struct stream *stream, const struct inflater *inflater,
                               struct inflater_handle *handle, struct inflate_input *input,
                               struct reason *why)
@@ -171,6 +194,8 @@ static int stream_inflate_all(struct stream *stream, const struct inflater *infl
             return result ? result : put;
         if (got < CHUNK_SIZE)
             return 0;
+        if (!stream_make_way(stream, inflater, handle))
+            return refuse(why, CONDITION_CANCELLED, "the layer's stream was closed");
     }
 }
 
@@ -284,6 +309,7 @@ int stream_open(struct stream **stream, int blob, const struct stream_options *o
     made->verify = options->verify != NULL;
     if (made->verify)
         memcpy(made->expected, options->verify, DIGEST_SIZE);
+    made->chunks = options->chunks;
     made->pool = chunk_pool_new(options->chunks);
     made->hash = stream_hash_new();
     made->blob_hash = made->verify ? stream_hash_new() : NULL;

@@ -122,6 +122,26 @@ static void a_chunk_may_outlive_its_pool(void **state)
     chunk_unref(second);
 }
 
+static void a_retired_chunk_does_not_come_back(void **state)
+{
+    struct chunk_pool *pool = chunk_pool_new(2);
+    struct chunk *first = chunk_take(pool);
+
+    (void)state;
+    first->data[0] = 1;
+    chunk_unref(first);
+    assert_true(chunk_pool_retire(pool)); /* the one returned last */
+    assert_int_equal(first->data[0], 0);  /* its memory was given up */
+    for (int i = 0; i < 2; i++) {
+        struct chunk *other = chunk_take(pool);
+        assert_ptr_not_equal(other, first);
+        chunk_unref(other);
+    }
+    chunk_pool_close(pool);
+    assert_false(chunk_pool_retire(pool));
+    chunk_pool_free(pool);
+}
+
 static void nothing_is_allowed_where_the_contract_says_so(void **state)
 {
     (void)state;
@@ -172,6 +192,7 @@ int main(void)
         cmocka_unit_test(a_waiting_taker_gets_what_another_returns),
         cmocka_unit_test(closing_releases_a_waiting_taker),
         cmocka_unit_test(a_chunk_may_outlive_its_pool),
+        cmocka_unit_test(a_retired_chunk_does_not_come_back),
         cmocka_unit_test(nothing_is_allowed_where_the_contract_says_so),
         cmocka_unit_test(many_threads_share_few_chunks),
     };
