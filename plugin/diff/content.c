@@ -19,9 +19,36 @@ static int hex_value(uint8_t byte)
     return -1;
 }
 
+static bool is_lower_alphanumeric(uint8_t byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9');
+}
+
+/* The algorithm of a digest: what stands before its colon, when that is an algorithm's name by the
+ * grammar of OCI's image specification (descriptor.md, "Digests"); else nothing. */
+static struct bytes digest_algorithm(struct bytes text)
+{
+    bool component = false; /* inside one, so that a separator may follow */
+
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t byte = text.data[i];
+
+        if (is_lower_alphanumeric(byte))
+            component = true;
+        else if (component && byte == ':')
+            return bytes_from(text.data, i);
+        else if (component && (byte == '+' || byte == '.' || byte == '_' || byte == '-'))
+            component = false;
+        else
+            break;
+    }
+    return bytes_from(text.data, 0);
+}
+
 int content_parse_digest(struct bytes text, uint8_t digest[CONTENT_DIGEST_SIZE], struct reason *why)
 {
     size_t start = sizeof(prefix) - 1;
+    struct bytes algorithm = digest_algorithm(text);
     bool valid = text.length == start + (size_t)CONTENT_DIGEST_SIZE * 2 &&
                  bytes_start_with(text, bytes_of(prefix));
 
@@ -32,6 +59,11 @@ int content_parse_digest(struct bytes text, uint8_t digest[CONTENT_DIGEST_SIZE],
         valid = high >= 0 && low >= 0;
         digest[i] = (uint8_t)(high * 16 + low);
     }
+    if (algorithm.length > 0 && !bytes_equal(algorithm, bytes_of("sha256")))
+        return refuse(why, CONDITION_UNIMPLEMENTED,
+                      "blobs named by %s are not served, only by sha256, as containerd's own "
+                      "content store names them",
+                      quoted(algorithm));
     return valid
                ? 0
                : refuse(why, CONDITION_INVALID,

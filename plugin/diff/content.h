@@ -15,7 +15,8 @@
 
 #define CONTENT_DIGEST_SIZE 32 /* bytes of a SHA-256 */
 
-/* Parses "sha256:<64 hex digits, lower case>". CONDITION_INVALID for anything else. */
+/* Parses "sha256:<64 hex digits, lower case>". CONDITION_UNIMPLEMENTED for a digest of
+ * another algorithm; CONDITION_INVALID for anything else. */
 int content_parse_digest(struct bytes text, uint8_t digest[CONTENT_DIGEST_SIZE],
                          struct reason *why);
 

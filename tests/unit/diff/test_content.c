@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +29,11 @@ static void nothing_but_a_digest_is_taken(void **state)
         "",
         "sha256:",
         "sha256:../../../../etc/passwd",
-        "sha512:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ":e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "SHA512:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "../x:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "x+:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "x",
         "sha256:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855",
         "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85",
         "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b8555",
@@ -42,6 +47,19 @@ static void nothing_but_a_digest_is_taken(void **state)
         assert_int_equal(content_parse_digest(bytes_of(bad[i]), digest, &why), CONDITION_INVALID);
     assert_int_equal(content_parse_digest(bytes_from(good, sizeof(good)), digest, &why),
                      CONDITION_INVALID); /* a NUL at the end is a byte too many */
+}
+
+static void another_algorithm_is_the_next_differs(void **state)
+{
+    static const char *const others[] = {"sha512:abc", "blake9+b64u.x_y-z:ABC_=-", "sha2567:"};
+    uint8_t digest[CONTENT_DIGEST_SIZE];
+    struct reason why = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(content_parse_digest(bytes_of(others[i]), digest, &why),
+                         CONDITION_UNIMPLEMENTED);
+    assert_non_null(strstr(why.text, "\"sha2567\""));
 }
 
 static void a_blob_is_opened_where_containerd_keeps_it(void **state)
@@ -90,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_digest_survives_both_ways),
         cmocka_unit_test(nothing_but_a_digest_is_taken),
+        cmocka_unit_test(another_algorithm_is_the_next_differs),
         cmocka_unit_test(a_blob_is_opened_where_containerd_keeps_it),
     };
 
