@@ -92,6 +92,10 @@ struct backend_ops {
     /* The volume, for mounts. CONDITION_NOT_FOUND when it is gone. */
     int (*locate)(struct backend *backend, uint64_t id, struct volume *volume, struct reason *why);
 
+    /* May be absent, where volumes are never handed out by a number of the file system's own. The
+     * volume that is the subvolume of that number (volume.subvolume). CONDITION_NOT_FOUND. */
+    int (*find)(struct backend *backend, uint64_t subvolume, uint64_t *id, struct reason *why);
+
     /* A directory fd of the volume's root for writing a layer into it, without any mount that
      * outlives the fd. CONDITION_NOT_FOUND when it is gone. The caller closes *DIRECTORY. */
     int (*open_root)(struct backend *backend, uint64_t id, int *directory, struct reason *why);

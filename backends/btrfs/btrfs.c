@@ -71,6 +71,11 @@ static int btrfs_locate(struct backend *backend, uint64_t id, struct volume *vol
     return subvol_locate(&backend->pool, id, volume, why);
 }
 
+static int btrfs_find(struct backend *backend, uint64_t subvolume, uint64_t *id, struct reason *why)
+{
+    return subvol_find(&backend->pool, subvolume, id, why);
+}
+
 static int btrfs_open_root(struct backend *backend, uint64_t id, int *directory, struct reason *why)
 {
     return subvol_open(&backend->pool, id, directory, why);
@@ -141,6 +146,7 @@ const struct backend_ops backend_btrfs = {
     .clone = btrfs_clone,
     .remove = btrfs_remove,
     .locate = btrfs_locate,
+    .find = btrfs_find,
     .open_root = btrfs_open_root,
     .sync = btrfs_sync,
     .seal = btrfs_seal,

@@ -194,6 +194,33 @@ int subvol_locate(const struct pool *pool, uint64_t id, struct volume *volume, s
     return 0;
 }
 
+int subvol_find(const struct pool *pool, uint64_t subvolume, uint64_t *id, struct reason *why)
+{
+    scoped_free char *path = NULL; /* from the top of the file system, whatever is mounted of it */
+    struct volume volume;
+    enum btrfs_util_error error = btrfs_util_subvolume_path_fd(pool->directory, subvolume, &path);
+
+    if (error == BTRFS_UTIL_ERROR_SUBVOLUME_NOT_FOUND ||
+        (error != BTRFS_UTIL_OK && errno == ENOENT))
+        return refuse(why, CONDITION_NOT_FOUND, "subvolume %" PRIu64 " of the pool %s", subvolume,
+                      pool->path);
+    if (error != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "find subvolume %" PRIu64, subvolume);
+
+    const char *slash = strrchr(path, '/');
+    uint64_t number = subvol_number(slash ? slash + 1 : path);
+    int result = number ? subvol_locate(pool, number, &volume, why) : CONDITION_NOT_FOUND;
+
+    /* what bears such a name elsewhere on this file system is not ours */
+    if (result < 0)
+        return result;
+    if (result || volume.subvolume != subvolume)
+        return refuse(why, CONDITION_NOT_FOUND, "subvolume %" PRIu64 " is no volume of the pool %s",
+                      subvolume, pool->path);
+    *id = number;
+    return 0;
+}
+
 struct subvol_list {
     uint64_t *ids;
     size_t count, room;

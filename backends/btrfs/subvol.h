@@ -29,6 +29,8 @@ int subvol_seal(const struct pool *pool, uint64_t id, struct reason *why);
 
 int subvol_locate(const struct pool *pool, uint64_t id, struct volume *volume, struct reason *why);
 
+int subvol_find(const struct pool *pool, uint64_t subvolume, uint64_t *id, struct reason *why);
+
 int subvol_each(const struct pool *pool, backend_visit *visit, void *context, struct reason *why);
 
 /* ---- nested.c ---- */

@@ -128,6 +128,13 @@ static int fault_locate(struct backend *fault, uint64_t id, struct volume *volum
     FAULT_AROUND(fault, FAULT_LOCATE, why, fault->ops->locate(fault->inner, id, volume, why));
 }
 
+static int fault_find(struct backend *fault, uint64_t subvolume, uint64_t *id, struct reason *why)
+{
+    return fault->ops->find
+               ? fault->ops->find(fault->inner, subvolume, id, why)
+               : refuse(why, CONDITION_NOT_FOUND, "subvolume %llu", (unsigned long long)subvolume);
+}
+
 static int fault_open_root(struct backend *fault, uint64_t id, int *directory, struct reason *why)
 {
     struct fault_site planned = fault_begin(fault, FAULT_OPEN_ROOT);
@@ -188,6 +195,7 @@ const struct backend_ops backend_fault = {
     .clone = fault_clone,
     .remove = fault_remove,
     .locate = fault_locate,
+    .find = fault_find,
     .open_root = fault_open_root,
     .sync = fault_sync,
     .seal = fault_seal,

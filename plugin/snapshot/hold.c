@@ -21,17 +21,31 @@ static int check_active(struct store_txn *txn, void *context, struct reason *why
     return 0;
 }
 
-/* Whether MOUNTS are what this daemon hands out for volume ID, to write. */
-static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, uint64_t id,
+/* The volume that MOUNTS may be of. */
+static int find_candidate(struct snapshots *snapshots, const struct mounts *mounts, uint64_t *id,
+                          struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    struct mounts_candidate candidate = mounts_candidate(mounts);
+
+    *id = candidate.id;
+    if (candidate.subvolume && options->ops->find)
+        return options->ops->find(options->backend, candidate.subvolume, id, why);
+    return candidate.id ? 0 : CONDITION_NOT_FOUND;
+}
+
+/* Whether MOUNTS are what this daemon hands out for a volume, to write; and for which. */
+static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, uint64_t *id,
                       struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
     struct mounts ours = {0};
     struct volume volume;
     bool equal;
-    int result =
-        id ? options->ops->locate(options->backend, id, &volume, why) : CONDITION_NOT_FOUND;
+    int result = find_candidate(snapshots, mounts, id, why);
 
+    if (!result)
+        result = options->ops->locate(options->backend, *id, &volume, why);
     if (!result)
         result = mounts_of_volume(&ours, &volume, options->mount_style, false, why);
     if (result < 0)
@@ -46,8 +60,8 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
                    struct snapshot_hold *hold, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
-    uint64_t id = mounts_candidate(mounts);
-    int result = check_ours(snapshots, mounts, id, why);
+    uint64_t id = 0;
+    int result = check_ours(snapshots, mounts, &id, why);
 
     if (result)
         return result;

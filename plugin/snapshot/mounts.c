@@ -126,12 +126,17 @@ static uint64_t number_at_end(const char *text)
     return errno ? 0 : number;
 }
 
-uint64_t mounts_candidate(const struct mounts *mounts)
+struct mounts_candidate mounts_candidate(const struct mounts *mounts)
 {
+    static const char by_subvolume[] = "subvolid=";
+    const struct mount *mount = mounts->items;
+
     if (mounts->count != 1)
-        return 0;
-    /* A btrfs mount names a device and a subvolume; snapshots know volumes by path alone. */
-    return number_at_end(mounts->items[0].source);
+        return (struct mounts_candidate){0};
+    for (size_t i = 0; i < mount->option_count; i++)
+        if (strncmp(mount->options[i], by_subvolume, sizeof(by_subvolume) - 1) == 0)
+            return (struct mounts_candidate){.subvolume = number_at_end(mount->options[i])};
+    return (struct mounts_candidate){.id = number_at_end(mount->source)};
 }
 
 static bool has_option(const struct mount *mount, const char *option)

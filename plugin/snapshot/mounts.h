@@ -40,9 +40,13 @@ struct mounts {
 int mounts_of_volume(struct mounts *mounts, const struct volume *volume, enum mount_style style,
                      bool readonly, struct reason *why);
 
-/* The number at the end of the source of a single mount of a kind that mounts_of_volume() makes:
- * the id of the volume it may be of. 0 when there is none. The caller compares the rest. */
-uint64_t mounts_candidate(const struct mounts *mounts);
+/* What a single mount of a kind that mounts_of_volume() makes may be of: the volume whose id ends
+ * its source, or, when it is mounted by subvolume, the volume that is that one. 0 each when there
+ * is none. The caller compares the rest. */
+struct mounts_candidate {
+    uint64_t id, subvolume;
+};
+struct mounts_candidate mounts_candidate(const struct mounts *mounts);
 
 /* Whether both say the same, the order of options apart. */
 bool mounts_equal(const struct mounts *a, const struct mounts *b);

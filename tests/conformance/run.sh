@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [folder|embedded] [flags of the test binary, for example -test.run=Usage]
+# run.sh [folder|embedded|by-subvolume] [flags of the test binary, for example -test.run=Usage]
 # run.sh --build
 #
 # This project's conformance suite against a cowsnapd whose root lies on btrfs (folder), or on ext4, so
-# that it makes its own pool (embedded, the default). --build only makes the test binary, for a guest of tests/vm.
+# that it makes its own pool (embedded, the default); by-subvolume is embedded with mount_type = "btrfs".
+# --build only makes the test binary, for a guest of tests/vm.
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
 mode=embedded
 case ${1:-} in
-folder | embedded | --build) mode=$1 && shift ;;
+folder | embedded | by-subvolume | --build) mode=$1 && shift ;;
 esac
 rig_need_root
 rig_need go mkfs.btrfs losetup
@@ -24,11 +25,12 @@ binary=$(rig_go_suite conformance "$RIG_TESTS"/conformance/*_test.go)
 
 case $mode in
 folder) rig_loop_mount btrfs "$RIG_DIR/t" 8G ;;
-embedded) rig_loop_mount ext4 "$RIG_DIR/t" 16G ;;
+embedded | by-subvolume) rig_loop_mount ext4 "$RIG_DIR/t" 16G ;;
 esac
 mkdir -p "$RIG_DIR/t/root" "$RIG_DIR/t/tmp"
 # Shared layers are off by default; the suite looks at them too.
 printf '[snapshots]\nshare_layers = true\n' >"$RIG_DIR/config.toml"
+[ "$mode" != by-subvolume ] || printf '[pool]\nmount_type = "btrfs"\n' >>"$RIG_DIR/config.toml"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\nexec "%s" --config "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
     "$COWSNAPD" "$RIG_DIR/config.toml" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"

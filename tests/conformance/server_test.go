@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -27,6 +28,8 @@ import (
 	"github.com/containerd/containerd/snapshots"
 	"github.com/containerd/containerd/snapshots/proxy"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 type server struct {
@@ -173,4 +176,32 @@ func names(t *testing.T, folder string) []string {
 		found = append(found, entry.Name())
 	}
 	return found
+}
+
+func cleanup() error {
+	_, err := shared.raw.Cleanup(ctx, &snapshotsapi.CleanupRequest{Snapshotter: "cowsnap"})
+	return err
+}
+
+// wantStatus checks code and ending: clients trim ": not found" and the like.
+func wantStatus(t *testing.T, err error, code codes.Code, words ...string) {
+	t.Helper()
+	endings := map[codes.Code]string{
+		codes.NotFound:           ": not found",
+		codes.AlreadyExists:      ": already exists",
+		codes.InvalidArgument:    ": invalid argument",
+		codes.FailedPrecondition: ": failed precondition",
+	}
+	answer := status.Convert(err)
+	if err == nil || answer.Code() != code {
+		t.Fatalf("expected %v, got %v", code, err)
+	}
+	if !strings.HasSuffix(answer.Message(), endings[code]) {
+		t.Fatalf("%q does not end in %q", answer.Message(), endings[code])
+	}
+	for _, word := range words {
+		if !strings.Contains(answer.Message(), word) {
+			t.Fatalf("%q does not name %q", answer.Message(), word)
+		}
+	}
 }

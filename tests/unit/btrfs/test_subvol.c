@@ -88,6 +88,31 @@ static void the_location_ends_in_the_number_and_is_cut_off_from_users(void **sta
     assert_int_equal(there.st_mode & 07777, 0700);
 }
 
+static void a_volume_is_found_by_the_number_of_its_subvolume(void **state)
+{
+    struct rig *rig = *state;
+    struct volume volume;
+    struct reason why = {0};
+    uint64_t id = 0, other;
+    char path[80];
+
+    rig_must(ops->create(rig->backend, 1234, &why));
+    rig_must(ops->clone(rig->backend, 77, 1234, &why));
+    rig_must(ops->locate(rig->backend, 1234, &volume, &why));
+    rig_must(ops->find(rig->backend, volume.subvolume, &id, &why));
+    assert_int_equal(id, 1234);
+
+    /* the same name elsewhere on the file system, the top itself, and none at all */
+    snprintf(path, sizeof(path), "%s/pool/77", rig->path);
+    assert_int_equal(btrfs_util_create_subvolume(path, 0, NULL, NULL), BTRFS_UTIL_OK);
+    assert_int_equal(btrfs_util_subvolume_id(path, &other), BTRFS_UTIL_OK);
+    assert_int_equal(ops->find(rig->backend, other, &id, &why), CONDITION_NOT_FOUND);
+    assert_int_equal(ops->find(rig->backend, 5, &id, &why), CONDITION_NOT_FOUND);
+    assert_int_equal(ops->find(rig->backend, 1 << 20, &id, &why), CONDITION_NOT_FOUND);
+    assert_int_equal(id, 1234);
+    assert_int_equal(btrfs_util_delete_subvolume(path, 0), BTRFS_UTIL_OK);
+}
+
 static void a_clone_has_the_content_and_changes_alone(void **state)
 {
     struct rig *rig = *state;
@@ -410,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         in_pool(a_new_root_is_0755_whatever_the_umask),
         in_pool(the_location_ends_in_the_number_and_is_cut_off_from_users),
+        in_pool(a_volume_is_found_by_the_number_of_its_subvolume),
         in_pool(a_clone_has_the_content_and_changes_alone),
         in_pool(a_leftover_of_the_number_is_replaced),
         in_pool(what_is_not_there_is_not_found),

@@ -75,9 +75,26 @@ static uint64_t candidate(const char *source)
 
     mounts_make(&mounts, 1);
     mount_set(&mounts.items[0], "bind", source, "");
-    id = mounts_candidate(&mounts);
+    id = mounts_candidate(&mounts).id;
     mounts_clear(&mounts);
     return id;
+}
+
+static void a_mount_by_subvolume_names_its_candidate_by_that(void **state)
+{
+    struct volume volume = folder("/pool/0c/12");
+    struct mounts mounts, none = {0};
+
+    (void)state;
+    assert_int_equal(mounts_of_volume(&mounts, &volume, MOUNT_STYLE_BTRFS, false, NULL), 0);
+    assert_int_equal(mounts_candidate(&mounts).id, 0); /* not the 7 of /dev/loop7 */
+    assert_int_equal(mounts_candidate(&mounts).subvolume, 300);
+    mounts_clear(&mounts);
+    assert_int_equal(mounts_of_volume(&mounts, &volume, MOUNT_STYLE_BIND, false, NULL), 0);
+    assert_int_equal(mounts_candidate(&mounts).id, 12);
+    assert_int_equal(mounts_candidate(&mounts).subvolume, 0);
+    mounts_clear(&mounts);
+    assert_int_equal(mounts_candidate(&none).id, 0);
 }
 
 static void the_number_at_the_end_is_the_candidate(void **state)
@@ -116,6 +133,7 @@ int main(void)
         cmocka_unit_test(each_kind_of_volume_has_its_mount),
         cmocka_unit_test(a_btrfs_of_several_devices_can_only_be_bound),
         cmocka_unit_test(the_number_at_the_end_is_the_candidate),
+        cmocka_unit_test(a_mount_by_subvolume_names_its_candidate_by_that),
         cmocka_unit_test(the_order_of_options_does_not_matter),
     };
 
