@@ -25,8 +25,11 @@ step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
 step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
+step_install() { tests/install/run.sh; }
 step_vm_btrfs_6_1() { vm_btrfs bookworm; }
 step_vm_btrfs_6_12() { vm_btrfs trixie; }
+step_conformance_by_subvolume() { tests/conformance/run.sh by-subvolume; }
+step_refused() { tests/refused/run.sh; }
 step_e2e_1_6() { tests/e2e/run.sh 1.6; }
 step_e2e_1_7() { tests/e2e/run.sh 1.7; }
 step_e2e_2() { tests/e2e/run.sh 2; }
@@ -40,10 +43,11 @@ step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool)
 all=(
-    "${quick[@]}" sanitizers threads fuzz
-    differential differential-io-uring differential-overlay
-    vm-btrfs-6-1 vm-btrfs-6-12
+    "${quick[@]}" install sanitizers threads fuzz
+    conformance-by-subvolume refused
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
+    differential differential-io-uring differential-overlay
+    vm-btrfs-6.1 vm-btrfs-6.12
     speed
 )
 
@@ -80,7 +84,7 @@ vm_btrfs() {
 
 run_step() {
     local name=$1 log=$logs/$1.log status=0 seconds=$SECONDS counts good bad skips
-    printf '%-22s ' "$name"
+    printf '%-24s ' "$name"
     [ -t 1 ] && printf '…'
     ("step_${name//[-.]/_}") >"$log" 2>&1 </dev/null || status=$?
     seconds=$((SECONDS - seconds))
@@ -121,7 +125,7 @@ main() {
     esac
     mkdir -p "$logs"
     install_build_packages && install_test_packages || exit 1
-    printf '%-22s ' build
+    printf '%-24s ' build
     build_preset release || exit 1
     printf 'ok      %4d s\n' "$SECONDS"
     export COWSNAP_BUILD=$PWD/build/release RIG_KEEP_LOGS=$logs

@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# run.sh [flags of the test binary, for example -test.run=Keys]
+#
+# Bad input over the socket of a cowsnapd with a pool of its own: every refused thing gets the right status
+# and a message that names it, and leaves no trace.
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+
+rig_need_root
+rig_need go mkfs.btrfs losetup btrfs zstd
+cowsnapd_need
+rig_begin refused
+# What talks to the server is the conformance suite's.
+suite=$(rig_go_suite refused "$RIG_TESTS"/conformance/{server,blobs}_test.go "$RIG_TESTS"/refused/*_test.go)
+
+rig_loop_mount ext4 "$RIG_DIR/t" 16G
+mkdir -p "$RIG_DIR/t/root" "$RIG_DIR/t/tmp"
+"$RIG_PYTHON" "$RIG_TESTS/corpus/odd_layers.py" "$RIG_DIR/t/corpus" >/dev/null
+printf '[apply]\nverify_blobs = true\n' >"$RIG_DIR/config.toml"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nexec "%s" --config "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
+    "$COWSNAPD" "$RIG_DIR/config.toml" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
+chmod +x "$RIG_DIR/serve"
+
+status=0
+CONFORMANCE_SERVE=$RIG_DIR/serve CONFORMANCE_ROOT=$RIG_DIR/t/root REFUSED_CORPUS=$RIG_DIR/t/corpus \
+    TMPDIR=$RIG_DIR/t/tmp "$suite" -test.v -test.timeout 10m "$@" >"$RIG_DIR/refused.log" 2>&1 &
+pid=$!
+rig_undo_later rig_stop "$pid" 10
+wait "$pid" || status=$?
+
+passed=$(grep -cE '^ *--- PASS: ' "$RIG_DIR/refused.log" || true)
+failed=$(grep -cE '^ *--- FAIL: ' "$RIG_DIR/refused.log" || true)
+skipped=$(grep -cE '^ *--- SKIP: ' "$RIG_DIR/refused.log" || true)
+if [ "$status" != 0 ]; then
+    grep -vE '^=== |^ *--- PASS' "$RIG_DIR/refused.log" | tail -n 100 >&2
+    tail -n 20 "$RIG_DIR/t/root/server.log" >&2 || true
+fi
+echo "summary: bad input: $passed passed, $failed failed, $skipped skipped"
+echo "count: $passed $failed $skipped"
+[ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
