@@ -48,10 +48,12 @@ e2e_import() {
     [ "$applied" = "$wanted" ] || rig_fail "cowsnapd applied $applied layers of $(basename "$archive"), not $wanted"
 }
 
-# e2e_run ID IMAGE: a container that counts, line by line, in /counter for as long as it lives.
+# e2e_run ID IMAGE: a container that counts, line by line, in /counter for as long as it lives. Returns when
+# it does.
 e2e_run() {
     # shellcheck disable=SC2016 # the container's own shell counts
     ctr run -d --snapshotter cowsnap "$2" "$1" /bin/sh -c 'i=0; while :; do i=$((i + 1)); echo $i >>/counter; sleep 0.05; done'
+    rig_until 20 test -s "/proc/$(e2e_pid "$1")/root/counter" || rig_fail "the container $1 does not begin to count"
 }
 
 # e2e_exec ID COMMAND…: in a container that runs.

@@ -19,7 +19,8 @@ suite=$(rig_go_suite refused "$RIG_TESTS"/conformance/{server,blobs}_test.go "$R
 rig_loop_mount ext4 "$RIG_DIR/t" 16G
 mkdir -p "$RIG_DIR/t/root" "$RIG_DIR/t/tmp"
 "$RIG_PYTHON" "$RIG_TESTS/corpus/odd_layers.py" "$RIG_DIR/t/corpus" >/dev/null
-printf '[apply]\nverify_blobs = true\n' >"$RIG_DIR/config.toml"
+# Clones that lie ready would look like traces.
+printf '[apply]\nverify_blobs = true\n[snapshots]\nstock = 0\n' >"$RIG_DIR/config.toml"
 # shellcheck disable=SC2016
 printf '#!/bin/sh\nexec "%s" --config "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
     "$COWSNAPD" "$RIG_DIR/config.toml" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
