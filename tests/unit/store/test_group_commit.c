@@ -205,6 +205,7 @@ static unsigned callers_inside(struct writer *writer)
 struct gate {
     struct writer *writer;
     unsigned count;
+    atomic_bool entered; /* the batch of the one who holds is taken */
 };
 
 /* Keeps the writer busy until COUNT requests wait behind this one. (Only a test may wait in a
@@ -215,6 +216,7 @@ static int hold(struct store_txn *txn, void *context, struct reason *why)
 
     (void)txn;
     (void)why;
+    atomic_store(&gate->entered, true);
     while (callers_inside(gate->writer) < gate->count + 1)
         sched_yield();
     return 0;
@@ -223,11 +225,11 @@ static int hold(struct store_txn *txn, void *context, struct reason *why)
 /* Has the calls run in one batch, in their order. */
 static void run_together(struct writer *writer, struct call *calls, unsigned count)
 {
-    struct gate gate = {writer, count};
+    struct gate gate = {.writer = writer, .count = count};
     struct call holder = {.writer = writer, .function = hold, .context = &gate};
 
     pthread_create(&holder.thread, NULL, call_thread, &holder);
-    while (callers_inside(writer) < 1)
+    while (!atomic_load(&gate.entered))
         sched_yield();
     for (unsigned i = 0; i < count; i++) {
         calls[i].writer = writer;
