@@ -2,6 +2,7 @@
 #include "backends/btrfs/image.h"
 
 #include "backends/btrfs/mkfs.h"
+#include "backends/loop.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
@@ -12,16 +13,9 @@
 #include <linux/loop.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-
-/* The file system's block, so that nothing below it has to read before it writes. */
-#define IMAGE_BLOCK 4096
-
-/* A free loop device may be taken by another program before we configure it. */
-#define LOOP_TRIES 32
 
 #define MIB UINT64_C(1048576)
 
@@ -104,63 +98,6 @@ int image_make(int root, const char *root_path, uint64_t size, struct reason *wh
     return 0;
 }
 
-static int loop_unavailable(struct reason *why, int error)
-{
-    return refuse(why, CONDITION_UNAVAILABLE,
-                  "no loop device to be had (%s): load the kernel's module loop, run as root, or "
-                  "name a folder on btrfs as pool_path",
-                  strerrordesc_np(error));
-}
-
-/* Puts FILE behind loop device DEVICE; 0 or a positive errno. */
-static int loop_configure(int device, int file, const char *label)
-{
-    struct loop_config config = {
-        .fd = (__u32)file,
-        .block_size = IMAGE_BLOCK,
-        .info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO,
-    };
-
-    snprintf((char *)config.info.lo_file_name, sizeof(config.info.lo_file_name), "%s", label);
-    if (ioctl(device, LOOP_CONFIGURE, &config) == 0)
-        return 0;
-    if (errno != EINVAL)
-        return errno;
-    /* a file system below without direct I/O, or blocks of another size */
-    config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
-    config.block_size = 0;
-    return ioctl(device, LOOP_CONFIGURE, &config) == 0 ? 0 : errno;
-}
-
-/* Opens a loop device on FILE, its name in PATH. It lasts as long as somebody has it open. */
-static int loop_attach(int file, const char *label, int *loop, char *path, size_t room,
-                       struct reason *why)
-{
-    scoped_fd int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-
-    if (control < 0)
-        return loop_unavailable(why, errno);
-    for (int i = 0; i < LOOP_TRIES; i++) {
-        int number = ioctl(control, LOOP_CTL_GET_FREE);
-        if (number < 0)
-            return loop_unavailable(why, errno);
-        snprintf(path, room, "/dev/loop%d", number);
-
-        scoped_fd int device = open(path, O_RDWR | O_CLOEXEC);
-        if (device < 0)
-            return loop_unavailable(why, errno);
-        int error = loop_configure(device, file, label);
-        if (error == 0) {
-            *loop = take_fd(&device);
-            return 0;
-        }
-        if (error != EBUSY)
-            return failure(why, error, "attach %s to %s", label, path);
-    }
-    return refuse(why, CONDITION_UNAVAILABLE,
-                  "every free loop device was taken by another program first: start again");
-}
-
 static int mount_failure(int error, const char *root_path, struct reason *why)
 {
     switch (error) {
@@ -194,7 +131,8 @@ int image_mount(int root, const char *root_path, int pool, struct reason *why)
     if (file < 0)
         return failure(why, errno, "open %s/" IMAGE_NAME, root_path);
     snprintf(label, sizeof(label), "%.40s/" IMAGE_NAME, root_path);
-    result = loop_attach(file, label, &loop, device, sizeof(device), why);
+    result = loop_attach(file, label, "name a folder on btrfs as pool_path", &loop, device,
+                         sizeof(device), why);
     if (result != 0)
         return result;
 
@@ -209,14 +147,8 @@ int image_mount(int root, const char *root_path, int pool, struct reason *why)
 
 bool image_is_behind(int root, const char *device)
 {
-    scoped_fd int loop = -1;
-    struct loop_info64 info;
     struct stat image;
 
-    if (strncmp(device, "/dev/loop", 9) != 0)
-        return false;
-    loop = open(device, O_RDONLY | O_CLOEXEC);
-    return loop >= 0 && ioctl(loop, LOOP_GET_STATUS64, &info) == 0 &&
-           fstatat(root, IMAGE_NAME, &image, AT_SYMLINK_NOFOLLOW) == 0 &&
-           info.lo_inode == image.st_ino && info.lo_device == image.st_dev;
+    return fstatat(root, IMAGE_NAME, &image, AT_SYMLINK_NOFOLLOW) == 0 &&
+           loop_is_on(device, &image);
 }

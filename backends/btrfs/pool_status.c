@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/btrfs/image.h"
 #include "backends/btrfs/pool.h"
+#include "backends/size_text.h"
 #include "base/log.h"
 #include "base/scoped.h"
 
@@ -14,23 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-
-#define SIZE_TEXT 24
-
-/* "12.3 GiB" into TEXT. */
-static const char *size_text(uint64_t bytes, char text[SIZE_TEXT])
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-
-    while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(*units)) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(text, SIZE_TEXT, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return text;
-}
 
 /* Metadata as btrfs has laid it out so far: more space may become metadata later. */
 static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used)
