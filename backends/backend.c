@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct backend_ops *const backends[] = {&backend_btrfs};
+static const struct backend_ops *const backends[] = {&backend_btrfs, &backend_dm_thin};
 
 #define BACKENDS (sizeof(backends) / sizeof(*backends))
 

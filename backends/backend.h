@@ -29,6 +29,12 @@ struct backend_options {
     const char *root_path; /* its absolute path, for mounts and messages */
     const char *pool_path; /* a folder on a file system made by the operator; NULL: embedded pool */
     uint64_t pool_size;    /* bytes of the embedded pool's sparse file when it is first made */
+    /* dm-thin only */
+    const char *thin_pool;       /* path of an active thin pool's device; NULL: the two below */
+    const char *data_device;     /* path of a block device for a pool; NULL: embedded pool */
+    const char *metadata_device; /* together with data_device */
+    const char *file_system;     /* on new volumes, "ext4" or "xfs"; NULL: ext4, or as it is */
+    uint64_t volume_size;        /* bytes of each volume, when the pool is first used */
 };
 
 /* How a volume can be reached from outside; plugin/snapshot/mounts.c makes mounts of it. */
@@ -77,7 +83,8 @@ struct backend_ops {
 
     /* An empty, writable volume whose root is owned by 0:0 with mode 0755 exactly, no entries.
      * A left-over of the same number from an unfinished try is replaced. CONDITION_EXHAUSTED: the
-     * pool is full; the sentence says which pool, how full, and what to do. On any result but 0 no
+     * pool is full; the sentence says which pool, how full, and what to do. CONDITION_EXISTS: this
+     * pool cannot have that number; try the next. On any result but 0 no
      * volume of that number is left, or remove() will find and end it. */
     int (*create)(struct backend *backend, uint64_t id, struct reason *why);
 
@@ -124,6 +131,7 @@ struct backend_ops {
 };
 
 extern const struct backend_ops backend_btrfs;
+extern const struct backend_ops backend_dm_thin;
 
 /* Whether every required function is there; CONDITION_INVALID names the one that is not. */
 int backend_check(const struct backend_ops *ops, struct reason *why);

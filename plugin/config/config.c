@@ -43,6 +43,9 @@ void config_clear(struct config *config)
     free(config->address);
     free(config->content_root);
     free(config->pool.path);
+    free(config->dm_thin.pool);
+    free(config->dm_thin.data_device);
+    free(config->dm_thin.metadata_device);
     *config = (struct config){0};
 }
 
@@ -286,6 +289,28 @@ int config_read_file(struct config *config, const char *path, bool may_miss, str
     return config_read(config, bytes_from(text, length), path, why);
 }
 
+static int check_dm_thin(const struct config *config, struct reason *why)
+{
+    if (!config->dm_thin.data_device != !config->dm_thin.metadata_device)
+        return refuse(why, CONDITION_INVALID,
+                      "dm_thin.data_device and dm_thin.metadata_device go together; set both or "
+                      "neither");
+    if (config->dm_thin.pool && config->dm_thin.data_device)
+        return refuse(why, CONDITION_INVALID,
+                      "dm_thin.pool is a pool that is there already and does not go with "
+                      "dm_thin.data_device; leave one of them out");
+    if (config->pool.path)
+        return refuse(why, CONDITION_INVALID,
+                      "pool.path is a folder and does not go with backend \"dm-thin\"; name a pool "
+                      "or devices in [dm_thin], or nothing");
+    if (config->pool.size > 0 && (config->dm_thin.pool || config->dm_thin.data_device))
+        return refuse(why, CONDITION_INVALID,
+                      "pool.size is for the pool that the daemon makes itself and does not go with "
+                      "dm_thin.%s; leave one of them out",
+                      config->dm_thin.pool ? "pool" : "data_device");
+    return 0;
+}
+
 int config_check(const struct config *config, struct reason *why)
 {
     bool dm_thin = strcmp(config->backend, "dm-thin") == 0;
@@ -298,6 +323,8 @@ int config_check(const struct config *config, struct reason *why)
         return refuse(why, CONDITION_INVALID,
                       "pool.mount_type \"btrfs\" does not go with backend \"dm-thin\"; leave "
                       "pool.mount_type out");
+    if (dm_thin)
+        return check_dm_thin(config, why);
     if (config->pool.path && config->pool.size > 0)
         return refuse(why, CONDITION_INVALID,
                       "pool.size is for the pool that the daemon makes itself and does not go with "

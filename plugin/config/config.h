@@ -30,6 +30,13 @@ struct config {
         enum mount_style mount_style; /* how volumes are handed out; bind */
     } pool;
     struct {
+        char *pool;              /* of an active thin pool, /dev/mapper/NAME; NULL: the next two */
+        char *data_device;       /* of a block device; NULL: two files under root */
+        char *metadata_device;   /* goes with data_device */
+        const char *file_system; /* of new volumes: "ext4" or "xfs"; NULL: ext4, or as they are */
+        uint64_t volume_size;    /* bytes of each volume, for a new pool; 0: the backend's choice */
+    } dm_thin;
+    struct {
         enum log_level level;   /* least that is written; info */
         enum log_format format; /* text */
     } log;

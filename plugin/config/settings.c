@@ -12,6 +12,7 @@
 /* In the order of the enums they stand for, where they stand for one. */
 static const char *const backends[] = {"btrfs", "dm-thin", NULL};
 static const char *const mount_types[] = {"bind", "btrfs", NULL};
+static const char *const file_systems[] = {"ext4", "xfs", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const io_engines[] = {"auto", "io_uring", "plain", NULL};
@@ -23,6 +24,8 @@ _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "order of log_forma
 #define PATH_MOST (PATH_MAX - 256) /* room for the names below it */
 #define SOCKET_MOST (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
 #define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
+#define TIB ((uint64_t)1 << 40)
 #define EIB ((uint64_t)1 << 60)
 
 #define AT(field) .offset = offsetof(struct config, field)
@@ -35,6 +38,12 @@ const struct setting settings[] = {
     {"pool.path", NULL, SETTING_PATH, AT(pool.path), .most = PATH_MOST},
     {"pool.size", "pool-size", SETTING_SIZE, AT(pool.size), .least = 128 * MIB, .most = EIB},
     {"pool.mount_type", NULL, SETTING_CHOICE, AT(pool.mount_style), .names = mount_types},
+    {"dm_thin.pool", NULL, SETTING_PATH, AT(dm_thin.pool), .most = PATH_MOST},
+    {"dm_thin.data_device", NULL, SETTING_PATH, AT(dm_thin.data_device), .most = PATH_MOST},
+    {"dm_thin.metadata_device", NULL, SETTING_PATH, AT(dm_thin.metadata_device), .most = PATH_MOST},
+    {"dm_thin.file_system", NULL, SETTING_NAME, AT(dm_thin.file_system), .names = file_systems},
+    {"dm_thin.volume_size", NULL, SETTING_SIZE, AT(dm_thin.volume_size), .least = GIB,
+     .most = 16 * TIB},
     {"log.level", "log-level", SETTING_CHOICE, AT(log.level), .names = log_levels},
     {"log.format", "log-format", SETTING_CHOICE, AT(log.format), .names = log_formats},
     {"apply.io_engine", "io-engine", SETTING_NAME, AT(apply.io_engine), .names = io_engines},

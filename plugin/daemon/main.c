@@ -61,7 +61,12 @@ static int daemon_open_storage(struct daemon *daemon, struct reason *why)
     struct backend_options backend = {.root = daemon->root.directory,
                                       .root_path = config->root,
                                       .pool_path = config->pool.path,
-                                      .pool_size = config->pool.size};
+                                      .pool_size = config->pool.size,
+                                      .thin_pool = config->dm_thin.pool,
+                                      .data_device = config->dm_thin.data_device,
+                                      .metadata_device = config->dm_thin.metadata_device,
+                                      .file_system = config->dm_thin.file_system,
+                                      .volume_size = config->dm_thin.volume_size};
     int result = store_open(&daemon->store, &store, why);
 
     if (result)

@@ -74,14 +74,18 @@ static bool describe_device(struct mount *mount, const struct volume *volume, bo
 {
     if (!mount_set(mount, volume->fstype, volume->path, ""))
         return false;
+    /* Clones bear the id of what they were cloned from, which xfs takes for the same volume twice.
+     */
+    if (strcmp(volume->fstype, "xfs") == 0 && !mount_add_option(mount, "nouuid"))
+        return false;
+    /* What is deleted in a volume shall come back to the pool. */
     if (!readonly)
-        return mount_add_option(mount, "rw");
+        return mount_add_option(mount, "rw") && mount_add_option(mount, "discard");
     /* A read-only mount may still replay a journal; these keep it from writing at all. */
     if (strcmp(volume->fstype, "ext4") == 0)
         return mount_add_option(mount, "ro") && mount_add_option(mount, "noload");
     if (strcmp(volume->fstype, "xfs") == 0)
-        return mount_add_option(mount, "ro") && mount_add_option(mount, "norecovery") &&
-               mount_add_option(mount, "nouuid");
+        return mount_add_option(mount, "ro") && mount_add_option(mount, "norecovery");
     return mount_add_option(mount, "ro");
 }
 

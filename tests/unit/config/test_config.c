@@ -38,6 +38,12 @@ static void every_setting_can_be_set(void **state)
                                    "path = '/p'\n"
                                    "size = '3GiB'\n"
                                    "mount_type = 'btrfs'\n"
+                                   "[dm_thin]\n"
+                                   "pool = '/dev/mapper/p'\n"
+                                   "data_device = '/dev/d'\n"
+                                   "metadata_device = '/dev/m'\n"
+                                   "file_system = 'xfs'\n"
+                                   "volume_size = '20GiB'\n"
                                    "[log]\n"
                                    "level = 'error'\n"
                                    "format = 'json'\n"
@@ -69,6 +75,11 @@ static void every_setting_can_be_set(void **state)
     assert_string_equal(config.pool.path, "/p");
     assert_int_equal(config.pool.size, 3ull << 30);
     assert_int_equal(config.pool.mount_style, MOUNT_STYLE_BTRFS);
+    assert_string_equal(config.dm_thin.pool, "/dev/mapper/p");
+    assert_string_equal(config.dm_thin.data_device, "/dev/d");
+    assert_string_equal(config.dm_thin.metadata_device, "/dev/m");
+    assert_string_equal(config.dm_thin.file_system, "xfs");
+    assert_int_equal(config.dm_thin.volume_size, 20ull << 30);
     assert_int_equal(config.log.level, LOG_LEVEL_ERROR);
     assert_int_equal(config.log.format, LOG_FORMAT_JSON);
     assert_string_equal(config.apply.io_engine, "io_uring");
@@ -124,8 +135,9 @@ static void unknown_keys_are_refused_with_the_nearest(void **state)
         {"'' = 1", "f.toml:1: \"\" is not a setting; outside a section there are root, address, "
                    "backend, content_root"},
         {"[logs]\nlevel = 'info'", "f.toml:1: [logs] is not a section; did you mean [log]?"},
-        {"[metrics]", "f.toml:1: [metrics] is not a section; there are [pool], [log], [apply], "
-                      "[server], [snapshots]"},
+        {"[metrics]",
+         "f.toml:1: [metrics] is not a section; there are [pool], [dm_thin], [log], [apply], "
+         "[server], [snapshots]"},
         {"[pool.inner]\nx = 1",
          "f.toml:1: pool.inner is not a setting; in [pool] there are path, size, mount_type"},
         {"[[log]]\nlevel = 'info'", "f.toml:1: log must be a section, [log], not an array"},
@@ -313,6 +325,18 @@ static void settings_that_do_not_go_together_are_refused(void **state)
         {"backend = 'dm-thin'\npool.mount_type = 'btrfs'",
          "pool.mount_type \"btrfs\" does not go with backend \"dm-thin\"; leave pool.mount_type "
          "out"},
+        {"backend = 'dm-thin'\npool.path = '/p'", "pool.path is a folder and does not go with "
+                                                  "backend \"dm-thin\"; name a pool or devices in "
+                                                  "[dm_thin], or nothing"},
+        {"backend = 'dm-thin'\ndm_thin.data_device = '/d'",
+         "dm_thin.data_device and dm_thin.metadata_device go together; set both or neither"},
+        {"backend = 'dm-thin'\ndm_thin = {pool = '/p', data_device = '/d', metadata_device = '/m'}",
+         "dm_thin.pool is a pool that is there already and does not go with dm_thin.data_device; "
+         "leave one of them out"},
+        {"backend = 'dm-thin'\npool.size = '1G'\ndm_thin.pool = '/p'",
+         "pool.size is for the pool that the daemon makes itself and does not go with "
+         "dm_thin.pool; "
+         "leave one of them out"},
         {"pool.path = '/p'\npool.size = '1G'",
          "pool.size is for the pool that the daemon makes itself and does not go with pool.path; "
          "leave one of them out"},

@@ -50,9 +50,10 @@ static void each_kind_of_volume_has_its_mount(void **state)
     assert_mount(&btrfs, MOUNT_STYLE_BIND, true, "bind /pool/0c/12 ro,rbind");
     assert_mount(&btrfs, MOUNT_STYLE_BTRFS, false, "btrfs /dev/loop7 subvolid=300,rw");
     assert_mount(&btrfs, MOUNT_STYLE_BTRFS, true, "btrfs /dev/loop7 subvolid=300,ro");
-    assert_mount(&ext4, MOUNT_STYLE_BIND, false, "ext4 /dev/mapper/pool-12 rw");
+    assert_mount(&ext4, MOUNT_STYLE_BIND, false, "ext4 /dev/mapper/pool-12 rw,discard");
     assert_mount(&ext4, MOUNT_STYLE_BIND, true, "ext4 /dev/mapper/pool-12 ro,noload");
-    assert_mount(&xfs, MOUNT_STYLE_BIND, true, "xfs /dev/mapper/pool-12 ro,norecovery,nouuid");
+    assert_mount(&xfs, MOUNT_STYLE_BIND, false, "xfs /dev/mapper/pool-12 nouuid,rw,discard");
+    assert_mount(&xfs, MOUNT_STYLE_BIND, true, "xfs /dev/mapper/pool-12 nouuid,ro,norecovery");
 }
 
 static void a_btrfs_of_several_devices_can_only_be_bound(void **state)

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/activation.h"
+
+#include "backends/dm-thin/mount_detached.h"
+#include "backends/dm-thin/superblock.h"
+#include "base/log.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+void activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name)
+{
+    char line[DEVICE_LINE];
+    uint64_t sectors;
+
+    if (device_status(name, false, line, NULL, NULL) == 0 &&
+        line_parse_thin_status(line, &sectors)) {
+        item->mapped = sectors / pool->block_sectors;
+        inventory_put(&pool->inventory, *item);
+    }
+}
+
+/*
+ * A file system that was mounted when the power went has a journal to be replayed. Read-only mounts
+ * are handed out without replay, since many views share one volume and none may write to it: they
+ * would see what was on disk before. So it is replayed here, by a mount that is over at once. ext4
+ * says in its superblock whether that is due; of xfs every volume is taken that this daemon did not
+ * see before, which is one mount a volume and start.
+ */
+static int activation_replay(struct thin_pool *pool, struct inventory_item *item, const char *path)
+{
+    scoped_free uint8_t *block = aligned_alloc(SUPERBLOCK_SIZE, SUPERBLOCK_SIZE);
+    struct superblock superblock;
+    scoped_fd int device = -1, root = -1;
+
+    if (!block)
+        return -ENOMEM;
+    device = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (device < 0)
+        return -errno;
+    if (pread(device, block, SUPERBLOCK_SIZE, 0) != SUPERBLOCK_SIZE)
+        return errno ? -errno : -EIO;
+    close(take_fd(&device));
+    if (!superblock_parse(block, &superblock))
+        return -EUCLEAN;
+    bool first = item->born_inodes == INVENTORY_UNKNOWN && item->born != INVENTORY_UNKNOWN;
+    item->inodes = superblock.inodes;
+    if (first)
+        item->born_inodes = superblock.inodes;
+    inventory_put(&pool->inventory, *item);
+    if (superblock.dirty || (strcmp(superblock.fstype, "xfs") == 0 && !first))
+        return mount_detached(path, superblock.fstype, &root);
+    return 0;
+}
+
+/* 1 when the device was made now, 0 when it was there, or minus an errno. */
+static int activation_make(struct thin_pool *pool, uint64_t id, const char *name)
+{
+    struct device_state state;
+    char uuid[DEVICE_UUID];
+    int error = device_look(name, &state, NULL);
+
+    if (error == 0 && state.exists && !state.live) { /* an interrupted try */
+        error = device_remove(name, false);
+        state.exists = false;
+    }
+    if (error == 0 && state.leaving && device_stay(name) != 0)
+        state.exists = false; /* it went just now */
+    if (error == 0 && state.exists)
+        return state.suspended ? device_resume(name) : 0;
+    if (error != 0)
+        return error;
+    name_volume_uuid(pool->name, id, uuid);
+    error = thin_pool_activate(pool, name, uuid, thin_id(id), pool->label.volume_sectors);
+    return error ? error : 1;
+}
+
+int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why)
+{
+    char name[DEVICE_NAME], path[DEVICE_PATH];
+
+    name_volume(pool->name, item->id, name);
+    pthread_mutex_lock(&pool->activations);
+    int made = activation_make(pool, item->id, name);
+    if (made == 1)
+        made = activation_replay(pool, item, device_path(name, path));
+    pthread_mutex_unlock(&pool->activations);
+    if (made == -ENODATA)
+        return refuse(why, CONDITION_NOT_FOUND, "volume %" PRIu64 " of the pool %s", item->id,
+                      pool->name);
+    return made < 0 ? thin_pool_failure(pool, why, -made, "activate volume %" PRIu64, item->id) : 0;
+}
+
+/* ---- after a start ---- */
+
+struct tidying {
+    struct thin_pool *pool;
+    char (*names)[DEVICE_NAME]; /* the walk holds the kernel's list: nothing is changed during it */
+    size_t count, room;
+};
+
+static int tidy_note(void *context, const char *name)
+{
+    struct tidying *tidying = context;
+
+    if (name_parse_volume(tidying->pool->name, name) == 0)
+        return 0;
+    if (tidying->count == tidying->room) {
+        size_t room = tidying->room ? tidying->room * 2 : 64;
+        void *grown = reallocarray(tidying->names, room, DEVICE_NAME);
+        if (!grown)
+            return -ENOMEM;
+        tidying->names = grown;
+        tidying->room = room;
+    }
+    strncpy(tidying->names[tidying->count], name, DEVICE_NAME - 1);
+    tidying->names[tidying->count++][DEVICE_NAME - 1] = '\0';
+    return 0;
+}
+
+static void tidy_device(struct thin_pool *pool, const char *name)
+{
+    uint64_t id = name_parse_volume(pool->name, name);
+    char uuid[DEVICE_UUID], ours[DEVICE_UUID];
+    struct inventory_item item;
+    struct device_state state;
+    int error = device_look(name, &state, uuid);
+
+    name_volume_uuid(pool->name, id, ours);
+    if (error != 0 || !state.exists || strcmp(uuid, ours) != 0)
+        return;
+    if (!state.live || !inventory_find(&pool->inventory, id, &item)) {
+        log_info("ending the stray device %s", name);
+        error = device_remove(name, true);
+    } else if (state.suspended) {
+        error = device_resume(name);
+    }
+    if (error != 0)
+        log_warn("mend the device %s: %s", name, strerrordesc_np(-error));
+}
+
+int activation_tidy(struct thin_pool *pool, struct reason *why)
+{
+    struct tidying tidying = {.pool = pool};
+    int error = device_each(tidy_note, &tidying);
+
+    for (size_t i = 0; error == 0 && i < tidying.count; i++)
+        tidy_device(pool, tidying.names[i]);
+    free(tidying.names);
+    return error ? failure(why, -error, "list the devices of the pool %s", pool->name) : 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BACKENDS_DM_THIN_ACTIVATION_H
+#define COWSNAP_BACKENDS_DM_THIN_ACTIVATION_H
+
+/*
+ * Devices of volumes: a thin device can be mounted only while the kernel has a device for it, which
+ * lasts until it is ended or the machine stops, whatever becomes of the daemon.
+ */
+
+#include "backends/dm-thin/thin_pool.h"
+
+/* Makes the device of a volume that is in the inventory, or finds it, and takes back a removal that
+ * waits. On the way a journal left open by a crash is replayed, and *ITEM's figures are noted. */
+int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why);
+
+/* Brings item->mapped up to date (and notes it), when the device NAME is there. */
+void activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name);
+
+/* After a start: mends what an interrupted call left at our devices (one suspended, one without a
+ * table), and ends those whose volume is gone. Devices of others are not touched. */
+int activation_tidy(struct thin_pool *pool, struct reason *why);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/device.h"
+
+#include "base/log.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libdevmapper.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * Whose work a node under /dev/mapper is: udev's where it runs, and then we wait for it by a
+ * cookie; the library's own elsewhere (in a container, or a test). Looked for once: a daemon that
+ * begins before udev does its own nodes, which udev leaves alone.
+ *
+ * Rules of udev that open a new block device to see what is on it are told to keep off ours. They
+ * would find the same file system under the same id again and again, and their opening of it makes
+ * removals fail with EBUSY.
+ */
+#define DEVICE_UDEV_FLAGS                                                                          \
+    (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | DM_UDEV_DISABLE_DISK_RULES_FLAG |                      \
+     DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+
+/* Levels of the library are those of syslog(3), with marks above. */
+#define DEVICE_WARNING 4
+
+#define UDEV_SOCKET "/run/udev/control"
+
+static pthread_mutex_t device_nodes = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t device_once = PTHREAD_ONCE_INIT;
+static bool device_udev;
+
+static void task_free(struct dm_task **task)
+{
+    if (*task)
+        dm_task_destroy(*task);
+}
+
+#define scoped_task scoped(task_free) struct dm_task *
+
+/* What the library tells stays for those who look closely; our own sentences are for everybody. */
+__attribute__((format(printf, 5, 6))) static void
+device_tell(int level, const char *file, int line, int error_class, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    (void)file;
+    (void)line;
+    (void)error_class;
+    if ((level & 7) > DEVICE_WARNING)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_debug("libdevmapper: %s", text);
+}
+
+static void device_begin(void)
+{
+    device_udev = access(UDEV_SOCKET, F_OK) == 0 && !getenv("DM_DISABLE_UDEV");
+    dm_log_with_errno_init(device_tell);
+    dm_udev_set_sync_support(device_udev);
+    dm_hold_control_dev(1);
+}
+
+static struct dm_task *task_make(int type, const char *name)
+{
+    struct dm_task *task = dm_task_create(type);
+
+    if (task && name && !dm_task_set_name(task, name)) {
+        dm_task_destroy(task);
+        task = NULL;
+    }
+    return task;
+}
+
+static int task_run(struct dm_task *task)
+{
+    errno = 0;
+    if (dm_task_run(task))
+        return 0;
+    int error = dm_task_get_errno(task);
+    return error ? -error : errno ? -errno : -EIO;
+}
+
+/* Runs a task that makes or ends a node, and waits until that has happened. */
+static int task_run_with_node(struct dm_task *task)
+{
+    uint32_t cookie = 0;
+    int result = -ENOMEM;
+
+    pthread_mutex_lock(&device_nodes);
+    if (!device_udev)
+        result = task_run(task);
+    else if (dm_task_set_cookie(task, &cookie, DEVICE_UDEV_FLAGS))
+        result = task_run(task);
+    if (cookie)
+        dm_udev_wait(cookie);
+    dm_task_update_nodes();
+    pthread_mutex_unlock(&device_nodes);
+    return result;
+}
+
+/* ---- what the kernel has ---- */
+
+/* Asking for a target's version makes the kernel load its module. */
+static int target_look(const char *target)
+{
+    scoped_task task = task_make(DM_DEVICE_GET_TARGET_VERSION, target);
+
+    return task ? task_run(task) : -ENOMEM;
+}
+
+int device_need(struct reason *why)
+{
+    static const char *const targets[] = {"thin-pool", "thin"};
+
+    if (geteuid() != 0)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "device-mapper is for root alone: run cowsnapd as root");
+    /* the node is there before the module, which opening it loads */
+    scoped_fd int control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+    if (control < 0)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "the kernel has no device-mapper, which the backend dm-thin needs (open "
+                      "/dev/mapper/control: %s): load it with `modprobe dm_thin_pool`, or use the "
+                      "backend btrfs",
+                      strerrordesc_np(errno));
+    pthread_once(&device_once, device_begin);
+    for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
+        int error = target_look(targets[i]);
+        if (error != 0)
+            return refuse(why, CONDITION_UNAVAILABLE,
+                          "the kernel's device-mapper lacks the target %s (%s): load it with "
+                          "`modprobe dm_thin_pool`, or use the backend btrfs",
+                          targets[i], strerrordesc_np(-error));
+    }
+    return 0;
+}
+
+/* ---- making and ending ---- */
+
+int device_look(const char *name, struct device_state *state, char uuid[DEVICE_UUID])
+{
+    scoped_task task = task_make(DM_DEVICE_INFO, name);
+    struct dm_info info;
+    int result = task ? task_run(task) : -ENOMEM;
+
+    *state = (struct device_state){0};
+    if (result == -ENXIO)
+        return 0;
+    if (result != 0)
+        return result;
+    if (!dm_task_get_info(task, &info))
+        return -EIO;
+    *state = (struct device_state){
+        .exists = info.exists,
+        .live = info.live_table,
+        .suspended = info.suspended,
+        .leaving = info.deferred_remove,
+        .readonly = info.read_only,
+        .opened = (unsigned)info.open_count,
+        .major = info.major,
+        .minor = info.minor,
+    };
+    if (uuid) {
+        const char *text = info.exists ? dm_task_get_uuid(task) : "";
+        snprintf(uuid, DEVICE_UUID, "%s", text ? text : "");
+    }
+    return 0;
+}
+
+int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
+                  const char *line, bool readonly)
+{
+    scoped_task task = task_make(DM_DEVICE_CREATE, name);
+
+    if (!task || !dm_task_set_uuid(task, uuid) ||
+        !dm_task_add_target(task, 0, sectors, target, line) ||
+        (readonly && !dm_task_set_ro(task)) || !dm_task_set_mode(task, 0600))
+        return -ENOMEM;
+    return task_run_with_node(task);
+}
+
+int device_reload(const char *name, const char *target, uint64_t sectors, const char *line)
+{
+    scoped_task task = task_make(DM_DEVICE_RELOAD, name);
+    int result;
+
+    if (!task || !dm_task_add_target(task, 0, sectors, target, line))
+        return -ENOMEM;
+    result = task_run(task);
+    /* the new line comes into force with a resume, which waits for what the old one does */
+    return result == 0 ? device_resume(name) : result;
+}
+
+int device_remove(const char *name, bool later)
+{
+    scoped_task task = task_make(DM_DEVICE_REMOVE, name);
+    int result;
+
+    if (!task || (later && !dm_task_deferred_remove(task)))
+        return -ENOMEM;
+    result = task_run_with_node(task);
+    return result == -ENXIO ? 0 : result;
+}
+
+int device_stay(const char *name)
+{
+    return device_message(name, "@cancel_deferred_remove");
+}
+
+int device_suspend(const char *name)
+{
+    scoped_task task = task_make(DM_DEVICE_SUSPEND, name);
+
+    return task ? task_run(task) : -ENOMEM;
+}
+
+int device_resume(const char *name)
+{
+    scoped_task task = task_make(DM_DEVICE_RESUME, name);
+
+    return task ? task_run_with_node(task) : -ENOMEM;
+}
+
+/* ---- messages and questions ---- */
+
+int device_message(const char *name, const char *message)
+{
+    scoped_task task = task_make(DM_DEVICE_TARGET_MSG, name);
+
+    if (!task || !dm_task_set_sector(task, 0) || !dm_task_set_message(task, message))
+        return -ENOMEM;
+    return task_run(task);
+}
+
+static int task_line(struct dm_task *task, char line[DEVICE_LINE], char target[16],
+                     uint64_t *sectors)
+{
+    char *name = NULL, *text = NULL;
+    uint64_t start = 0, length = 0;
+    struct dm_info info;
+    int result = task_run(task);
+
+    if (result != 0)
+        return result;
+    if (!dm_task_get_info(task, &info) || !info.exists)
+        return -ENXIO;
+    dm_get_next_target(task, NULL, &start, &length, &name, &text);
+    snprintf(line, DEVICE_LINE, "%s", text ? text : "");
+    if (target)
+        snprintf(target, 16, "%s", name ? name : "");
+    if (sectors)
+        *sectors = length;
+    return 0;
+}
+
+int device_status(const char *name, bool commit, char line[DEVICE_LINE], char target[16],
+                  uint64_t *sectors)
+{
+    scoped_task task = task_make(DM_DEVICE_STATUS, name);
+
+    if (!task || (!commit && !dm_task_no_flush(task)))
+        return -ENOMEM;
+    return task_line(task, line, target, sectors);
+}
+
+int device_table(const char *name, char line[DEVICE_LINE], char target[16], uint64_t *sectors)
+{
+    scoped_task task = task_make(DM_DEVICE_TABLE, name);
+
+    return task ? task_line(task, line, target, sectors) : -ENOMEM;
+}
+
+int device_each(device_visit *visit, void *context)
+{
+    scoped_task task = task_make(DM_DEVICE_LIST, NULL);
+    int result = task ? task_run(task) : -ENOMEM;
+    const struct dm_names *names = result == 0 ? dm_task_get_names(task) : NULL;
+
+    if (result != 0 || !names || names->dev == 0) /* an empty list has one entry without a number */
+        return result;
+    for (;;) {
+        result = visit(context, names->name);
+        if (result != 0 || names->next == 0)
+            return result;
+        names = (const struct dm_names *)((const char *)names + names->next);
+    }
+}
+
+const char *device_path(const char *name, char path[DEVICE_PATH])
+{
+    snprintf(path, DEVICE_PATH, "/dev/mapper/%s", name);
+    return path;
+}
+
+int device_find(unsigned major, unsigned minor, char path[DEVICE_PATH])
+{
+    char file[64], line[128];
+    int result = -ENODEV;
+
+    /* the name the kernel gave it, under which devtmpfs has it whoever runs */
+    snprintf(file, sizeof(file), "/sys/dev/block/%u:%u/uevent", major, minor);
+    FILE *uevent = fopen(file, "re");
+    while (uevent && fgets(line, sizeof(line), uevent)) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, "DEVNAME=", 8) == 0) {
+            snprintf(path, DEVICE_PATH, "/dev/%s", line + 8);
+            result = 0;
+        }
+    }
+    if (uevent)
+        fclose(uevent);
+    return result;
+}

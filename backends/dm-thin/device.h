@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BACKENDS_DM_THIN_DEVICE_H
+#define COWSNAP_BACKENDS_DM_THIN_DEVICE_H
+
+/*
+ * Devices of the kernel's device-mapper, by libdevmapper: a few ioctls each, never a child process.
+ * Unless they say otherwise, functions return 0 or minus the kernel's errno and write no sentence:
+ * what the errno means depends on the target.
+ *
+ * libdevmapper keeps the making of nodes under /dev/mapper in variables of its own, so calls that
+ * make or end a node come one after the other here (one lock, taken last of all). Messages and
+ * questions do not wait for it.
+ */
+
+#include "base/result.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DEVICE_NAME 128 /* DM_NAME_LEN of linux/dm-ioctl.h */
+#define DEVICE_UUID 129
+#define DEVICE_PATH (DEVICE_NAME + 16)
+#define DEVICE_LINE 512 /* room for a table or status line of the targets used here */
+
+struct device_state {
+    bool exists;
+    bool live; /* has a table; one without was left by an activation that was interrupted */
+    bool suspended;
+    bool leaving; /* goes away when the last who has it open closes it */
+    bool readonly;
+    unsigned opened; /* how many have it open, mounts included */
+    unsigned major, minor;
+};
+
+/* Looks for device-mapper and its thin targets, which the kernel loads if it has them. To be called
+ * before all else. CONDITION_UNAVAILABLE says what is missing and how to load it. */
+int device_need(struct reason *why);
+
+/* A device that is not there is a success with exists = false. UUID may be NULL. */
+int device_look(const char *name, struct device_state *state, char uuid[DEVICE_UUID]);
+
+/* Makes the device with one target over SECTORS, and its node; returns when the node is there. */
+int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
+                  const char *line, bool readonly);
+
+/* Gives a device another line of the same target and puts it into force. */
+int device_reload(const char *name, const char *target, uint64_t sectors, const char *line);
+
+/* -EBUSY when somebody has it open; with LATER it then goes away at the last close, and that is a
+ * success. A device that is not there is a success. */
+int device_remove(const char *name, bool later);
+
+/* Takes back a removal that waits for the last close. */
+int device_stay(const char *name);
+
+/* Waits for what is being written, and freezes the file system on it, if any. Idempotent. */
+int device_suspend(const char *name);
+int device_resume(const char *name);
+
+int device_message(const char *name, const char *message);
+
+/* The status line of its first target into LINE, that target's name into TARGET, its length in
+ * sectors into *SECTORS; TARGET and SECTORS may be NULL. With COMMIT, a pool first writes its
+ * metadata to disk. -ENXIO when there is no such device. */
+int device_status(const char *name, bool commit, char line[DEVICE_LINE], char target[16],
+                  uint64_t *sectors);
+/* The same of its table line. */
+int device_table(const char *name, char line[DEVICE_LINE], char target[16], uint64_t *sectors);
+
+/* Called with each device's name; a result other than 0 ends the walk and is returned. */
+typedef int device_visit(void *context, const char *name);
+int device_each(device_visit *visit, void *context);
+
+/* "/dev/mapper/<name>". */
+const char *device_path(const char *name, char path[DEVICE_PATH]);
+
+/* "/dev/dm-3" for 253:3, of any block device; -ENODEV. */
+int device_find(unsigned major, unsigned minor, char path[DEVICE_PATH]);
+
+#endif

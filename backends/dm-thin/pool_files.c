@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/pool_files.h"
+
+#include "backends/loop.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#define UNFINISHED POOL_FILES ".new"
+#define MIB UINT64_C(1048576)
+
+/* A block of 64 KiB takes about 50 bytes of metadata for each volume that does not share its
+ * mapping with another. The file is sparse: what is not used costs nothing. */
+#define METADATA_SHARE 64
+#define METADATA_LEAST (16 * MIB)
+#define METADATA_MOST (16192 * MIB) /* THIN_METADATA_MAX_SECTORS of dm-thin-metadata.h */
+
+uint64_t pool_files_metadata_size(uint64_t data)
+{
+    uint64_t size = data / METADATA_SHARE / MIB * MIB;
+
+    return size < METADATA_LEAST ? METADATA_LEAST : size > METADATA_MOST ? METADATA_MOST : size;
+}
+
+int pool_files_name(int root, char name[NAME_POOL], struct reason *why)
+{
+    scoped_fd int file = openat(root, POOL_FILES "/name", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (file < 0 && errno == ENOENT)
+        return refuse(why, CONDITION_NOT_FOUND, "the folder " POOL_FILES);
+    ssize_t length = file < 0 ? -1 : read(file, name, NAME_POOL - 1);
+    if (length < 0)
+        return failure(why, errno, "read " POOL_FILES "/name");
+    name[length] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    if (!name_is_fit(name))
+        return failure(why, EBADMSG, "the pool's name in " POOL_FILES "/name reads %s",
+                       quoted(bytes_of(name)));
+    return 0;
+}
+
+/* So that the pool says that it is full, which is understood, before the disk below is. */
+static int default_size(int root, const char *root_path, uint64_t *size, struct reason *why)
+{
+    struct statfs disk;
+
+    if (fstatfs(root, &disk) < 0)
+        return failure(why, errno, "free space of %s", quoted(bytes_of(root_path)));
+    uint64_t available = (uint64_t)disk.f_bavail * (uint64_t)disk.f_bsize;
+
+    *size = available / 5 * 4;
+    if (*size > POOL_SIZE_DEFAULT)
+        *size = POOL_SIZE_DEFAULT;
+    if (*size < POOL_SIZE_LEAST)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "%s has only %" PRIu64
+                      " MiB free, too little for an embedded thin pool: free "
+                      "some, or name a pool or devices in [dm_thin]",
+                      quoted(bytes_of(root_path)), available / MIB);
+    return 0;
+}
+
+static void remove_folder(int root, const char *folder)
+{
+    static const char *const names[] = {"name", "data", "metadata"};
+    char path[64];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        unlinkat(root, path, 0);
+    }
+    unlinkat(root, folder, AT_REMOVEDIR);
+}
+
+void pool_files_remove(int root)
+{
+    remove_folder(root, POOL_FILES);
+}
+
+/* A file of the unfinished folder, durable: SIZE bytes of zeros, or TEXT. */
+static int make_file(int root, const char *path, uint64_t size, const char *text,
+                     struct reason *why)
+{
+    scoped_fd int file = openat(root, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (file < 0)
+        return failure(why, errno, "create %s", path);
+    if (ftruncate(file, (off_t)size) < 0)
+        return errno == EFBIG || errno == EINVAL
+                   ? refuse(why, CONDITION_INVALID,
+                            "pool_size is larger than a file can be here: %s of %" PRIu64 " bytes",
+                            path, size)
+                   : failure(why, errno, "set the size of %s", path);
+    if (text && write(file, text, strlen(text)) != (ssize_t)strlen(text))
+        return failure(why, errno, "write %s", path);
+    return fsync(file) < 0 ? failure(why, errno, "write %s to disk", path) : 0;
+}
+
+/* Names of devices are the machine's, not the folder's: a random one meets no other daemon's. */
+static int make_unfinished(int root, bool embedded, uint64_t size, struct reason *why)
+{
+    uint32_t random;
+    char name[NAME_POOL];
+    int result;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return failure(why, errno, "choose a name for the pool");
+    snprintf(name, sizeof(name), "cowsnap-%08" PRIx32 "\n", random);
+    if (mkdirat(root, UNFINISHED, 0700) < 0)
+        return failure(why, errno, "make the folder " UNFINISHED);
+    result = make_file(root, UNFINISHED "/name", 0, name, why);
+    if (result == 0 && embedded)
+        result = make_file(root, UNFINISHED "/data", size, NULL, why);
+    if (result == 0 && embedded)
+        result = make_file(root, UNFINISHED "/metadata", pool_files_metadata_size(size), NULL, why);
+    return result;
+}
+
+int pool_files_make(int root, const char *root_path, bool embedded, uint64_t size,
+                    struct reason *why)
+{
+    int result = 0;
+
+    remove_folder(root, UNFINISHED);
+    if (embedded && size == 0)
+        result = default_size(root, root_path, &size, why);
+    if (result != 0)
+        return result;
+    if (embedded && size < POOL_SIZE_LEAST)
+        return refuse(why, CONDITION_INVALID,
+                      "pool_size %" PRIu64 " is too small for a thin pool: give at least %" PRIu64,
+                      size, POOL_SIZE_LEAST);
+    size -= size % MIB;
+    result = make_unfinished(root, embedded, size, why);
+    if (result == 0 && (renameat(root, UNFINISHED, root, POOL_FILES) < 0 || fsync(root) < 0))
+        result = failure(why, errno, "give %s/" POOL_FILES " its name", root_path);
+    if (result != 0) {
+        remove_folder(root, UNFINISHED);
+        return amend(why, result, "make the pool of %s", quoted(bytes_of(root_path)));
+    }
+    if (embedded)
+        log_info("made the embedded pool %s/" POOL_FILES ": %" PRIu64 " MiB, sparse", root_path,
+                 size / MIB);
+    return 0;
+}
+
+int pool_files_attach(int root, const char *root_path, const char *name, int *loop,
+                      char path[DEVICE_PATH], struct reason *why)
+{
+    scoped_fd int file = openat(root, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    char label[64];
+
+    if (file < 0)
+        return failure(why, errno, "open %s/%s", root_path, name);
+    snprintf(label, sizeof(label), "%.40s/%.20s", root_path, name);
+    return loop_attach(file, label, "name a pool or devices in [dm_thin]", loop, path, DEVICE_PATH,
+                       why);
+}
+
+int pool_files_grow(int root, const char *name, uint64_t size)
+{
+    scoped_fd int file = openat(root, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    struct stat now;
+
+    if (file < 0 || fstat(file, &now) < 0)
+        return -errno;
+    if ((uint64_t)now.st_size >= size)
+        return 0;
+    return ftruncate(file, (off_t)size) < 0 || fsync(file) < 0 ? -errno : 1;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BACKENDS_DM_THIN_POOL_FILES_H
+#define COWSNAP_BACKENDS_DM_THIN_POOL_FILES_H
+
+/*
+ * What the daemon keeps under its root for a pool it made: the folder thin-pool with the pool's
+ * name and, when the pool is embedded, the two sparse files it lies on.
+ */
+
+#include "backends/dm-thin/name.h"
+#include "base/result.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define POOL_FILES "thin-pool"
+#define POOL_FILES_DATA POOL_FILES "/data"
+#define POOL_FILES_METADATA POOL_FILES "/metadata"
+
+#define POOL_SIZE_LEAST (UINT64_C(128) << 20)
+#define POOL_SIZE_DEFAULT (UINT64_C(100) << 30) /* at most; see pool_files_make() */
+
+/* The pool's name into NAME; CONDITION_NOT_FOUND when there is no folder yet. */
+int pool_files_name(int root, char name[NAME_POOL], struct reason *why);
+
+/* Makes the folder, with a name that no other pool has, and EMBEDDED: with data of SIZE bytes (0:
+ * four fifths of what is free there, at most POOL_SIZE_DEFAULT) and metadata to match. It gets its
+ * own name last: a folder thin-pool is always whole. CONDITION_INVALID: SIZE is too small;
+ * CONDITION_EXHAUSTED: no room. */
+int pool_files_make(int root, const char *root_path, bool embedded, uint64_t size,
+                    struct reason *why);
+
+void pool_files_remove(int root);
+
+/* How large the metadata for that much data is made. */
+uint64_t pool_files_metadata_size(uint64_t data);
+
+/* Puts the file NAME (POOL_FILES_DATA, …) behind a loop device, to be closed by the caller once the
+ * pool holds it. Its path goes to PATH. */
+int pool_files_attach(int root, const char *root_path, const char *name, int *loop,
+                      char path[DEVICE_PATH], struct reason *why);
+
+/* Makes the file that the loop device PATH stands on, or will, SIZE bytes long, when it is shorter.
+ * 1 when it has grown, 0, or minus an errno. */
+int pool_files_grow(int root, const char *name, uint64_t size);
+
+#endif

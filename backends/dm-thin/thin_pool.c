@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/thin_pool.h"
+
+#include "backends/dm-thin/claim.h"
+#include "backends/dm-thin/pool_files.h"
+#include "backends/dm-thin/survey.h"
+#include "backends/loop.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+/*
+ * A start may find anything an earlier one left: no folder thin-pool, an unfinished or a whole one,
+ * a pool that is active (after a restart of the daemon, with volumes that containers run on) or is
+ * not (after a reboot). Each step looks at what is there and does only what is missing.
+ */
+
+#define BLOCK_SECTORS 128 /* 64 KiB: small, so that clones come apart in small pieces */
+
+/* Of the data, when the kernel is to raise an event. */
+#define LOW_WATER_SHARE 16
+
+/* What this start made, to be taken back if it fails. */
+struct made {
+    bool files, device;
+};
+
+/* ---- messages and devices of a pool ---- */
+
+int thin_pool_message(struct thin_pool *pool, const char *format, ...)
+{
+    char message[96];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    return device_message(pool->name, message);
+}
+
+int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message)
+{
+    uint64_t wanted = pool->label.transaction + thin_epoch(id);
+    int error = 0;
+
+    pthread_mutex_lock(&pool->messages);
+    if (pool->transaction != wanted) /* once in 16 million volumes */
+        error = thin_pool_message(pool, "set_transaction_id %" PRIu64 " %" PRIu64,
+                                  pool->transaction, wanted);
+    if (error == 0) {
+        pool->transaction = wanted;
+        error = device_message(pool->name, message);
+    }
+    pthread_mutex_unlock(&pool->messages);
+    return error;
+}
+
+int thin_pool_activate(const struct thin_pool *pool, const char *name, const char *uuid,
+                       uint32_t id, uint64_t sectors)
+{
+    char line[DEVICE_LINE];
+
+    line_thin_table(line, sizeof(line), pool->major, pool->minor, id);
+    return device_create(name, uuid, "thin", sectors, line, false);
+}
+
+/* ---- which pool ---- */
+
+static void thin_pool_take_back(struct thin_pool *pool, const struct made *made)
+{
+    char name[DEVICE_NAME];
+
+    scoped_close_(&pool->owner);
+    pool->owner = -1;
+    if (made->device) {
+        name_part(pool->name, "label", name);
+        device_remove(name, false);
+        int error = device_remove(pool->name, false);
+        if (error != 0)
+            log_warn("take back the thin pool %s: %s", pool->name, strerrordesc_np(-error));
+    }
+    if (made->files)
+        pool_files_remove(pool->root);
+}
+
+/* The name, and whose it is. */
+static int thin_pool_find(struct thin_pool *pool, const struct backend_options *options,
+                          struct made *made, struct reason *why)
+{
+    bool embedded = !options->data_device;
+    int result;
+
+    if (options->thin_pool) {
+        const char *slash = strrchr(options->thin_pool, '/');
+        const char *name = slash ? slash + 1 : options->thin_pool;
+        if (!name_is_fit(name))
+            return refuse(why, CONDITION_INVALID,
+                          "dm_thin.pool %s is no name of a pool: give the path of one that is "
+                          "active, /dev/mapper/NAME, of letters, digits and \"-_.+:\"",
+                          quoted(bytes_of(options->thin_pool)));
+        strcpy(pool->name, name);
+        pool->origin = THIN_GIVEN;
+        return 0;
+    }
+    pool->origin = embedded ? THIN_EMBEDDED : THIN_DEVICES;
+    result = pool_files_name(pool->root, pool->name, why);
+    if (result != CONDITION_NOT_FOUND)
+        return result;
+    result = pool_files_make(pool->root, options->root_path, embedded, options->pool_size, why);
+    made->files = result == 0;
+    return result ? result : pool_files_name(pool->root, pool->name, why);
+}
+
+/* ---- making it active ---- */
+
+static int device_size(const char *path, uint64_t *sectors, struct reason *why)
+{
+    scoped_fd int device = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t bytes;
+
+    if (device < 0 || ioctl(device, BLKGETSIZE64, &bytes) < 0)
+        return failure(why, errno, "size of %s", quoted(bytes_of(path)));
+    *sectors = bytes / SECTOR;
+    return 0;
+}
+
+/* The two paths a pool of our own is to lie on. The loop devices last as long as LOOPS are open, or
+ * the pool is there. */
+static int thin_pool_attach(struct thin_pool *pool, const struct backend_options *options,
+                            int loops[2], struct reason *why)
+{
+    int result;
+
+    if (pool->origin == THIN_DEVICES) {
+        snprintf(pool->data, sizeof(pool->data), "%s", options->data_device);
+        snprintf(pool->metadata, sizeof(pool->metadata), "%s", options->metadata_device);
+        return 0;
+    }
+    result = pool_files_attach(pool->root, options->root_path, POOL_FILES_DATA, &loops[0],
+                               pool->data, why);
+    return result ? result
+                  : pool_files_attach(pool->root, options->root_path, POOL_FILES_METADATA,
+                                      &loops[1], pool->metadata, why);
+}
+
+static int thin_pool_start(struct thin_pool *pool, const struct backend_options *options,
+                           struct reason *why)
+{
+    int loops[2] = {-1, -1};
+    uint64_t sectors = 0;
+    char line[DEVICE_LINE], uuid[DEVICE_UUID];
+    int result = thin_pool_attach(pool, options, loops, why);
+
+    if (result == 0)
+        result = survey_look(pool->metadata, why);
+    if (result == 0 || result == 1)
+        result = device_size(pool->data, &sectors, why);
+    if (result == 0) {
+        line_pool_table(line, sizeof(line), pool->metadata, pool->data, BLOCK_SECTORS,
+                        sectors / BLOCK_SECTORS / LOW_WATER_SHARE);
+        name_part_uuid(pool->name, "pool", uuid);
+        int error = device_create(pool->name, uuid, "thin-pool",
+                                  sectors / BLOCK_SECTORS * BLOCK_SECTORS, line, false);
+        if (error != 0)
+            result = failure(why, -error,
+                             "activate the thin pool %s on %s and %s (the kernel's log says more; "
+                             "thin_check examines the latter)",
+                             pool->name, pool->data, pool->metadata);
+    }
+    scoped_close_(&loops[0]);
+    scoped_close_(&loops[1]);
+    return result;
+}
+
+/* Learns of the active pool what it lies on. */
+static int thin_pool_examine(struct thin_pool *pool, struct reason *why)
+{
+    struct device_state state;
+    struct line_pool_table table;
+    char line[DEVICE_LINE], target[16];
+    int error = device_look(pool->name, &state, NULL);
+
+    if (error == 0 && state.suspended) /* a change of its table was interrupted */
+        error = device_resume(pool->name);
+    if (error == 0)
+        error = device_table(pool->name, line, target, NULL);
+    if (error != 0)
+        return failure(why, -error, "look at the thin pool %s", pool->name);
+    if (strcmp(target, "thin-pool") != 0 || !line_parse_pool_table(line, &table))
+        return refuse(why, CONDITION_INVALID,
+                      "the device %s is no thin pool but of the target %s: name another",
+                      pool->name, quoted(bytes_of(target)));
+    pool->major = state.major;
+    pool->minor = state.minor;
+    pool->block_sectors = table.block_sectors;
+    error = device_find(table.metadata_major, table.metadata_minor, pool->metadata);
+    if (error == 0)
+        error = device_find(table.data_major, table.data_minor, pool->data);
+    return error ? failure(why, -error, "find what the thin pool %s lies on", pool->name) : 0;
+}
+
+/* That no other root's pool goes by the name ours has. */
+static int thin_pool_check_files(const struct thin_pool *pool, struct reason *why)
+{
+    struct stat file;
+
+    if (pool->origin != THIN_EMBEDDED ||
+        (fstatat(pool->root, POOL_FILES_DATA, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+         loop_is_on(pool->data, &file)))
+        return 0;
+    return refuse(why, CONDITION_INVALID,
+                  "the thin pool %s is active, but not on the files in " POOL_FILES
+                  ", of which that is perhaps a copy: deactivate the other, or give the copy "
+                  "another name in " POOL_FILES "/name",
+                  pool->name);
+}
+
+static int thin_pool_activate_pool(struct thin_pool *pool, const struct backend_options *options,
+                                   struct made *made, struct reason *why)
+{
+    struct device_state state;
+    int result = 0, error = device_look(pool->name, &state, NULL);
+
+    if (error != 0)
+        return failure(why, -error, "look for the thin pool %s", pool->name);
+    if (!state.exists && pool->origin == THIN_GIVEN)
+        return refuse(why, CONDITION_INVALID,
+                      "there is no active thin pool %s: activate it before cowsnapd starts, or "
+                      "leave dm_thin.pool out for a pool in files",
+                      pool->name);
+    if (state.exists && !state.live) { /* left by a start that was interrupted */
+        device_remove(pool->name, false);
+        state.exists = false;
+    }
+    if (!state.exists) {
+        result = thin_pool_start(pool, options, why);
+        made->device = result == 0;
+    }
+    if (result == 0)
+        result = thin_pool_examine(pool, why);
+    return result ? result : thin_pool_check_files(pool, why);
+}
+
+int thin_pool_open(struct thin_pool *pool, const struct backend_options *options,
+                   struct reason *why)
+{
+    struct made made = {0};
+    int result;
+
+    *pool = (struct thin_pool){.root = -1, .owner = -1};
+    inventory_init(&pool->inventory);
+    pthread_mutex_init(&pool->origins, NULL);
+    pthread_mutex_init(&pool->activations, NULL);
+    pthread_mutex_init(&pool->messages, NULL);
+
+    result = device_need(why);
+    if (result == 0 && (!options->root_path || options->root_path[0] != '/'))
+        result = refuse(why, CONDITION_INVALID, "the path of the root folder is not absolute");
+    if (result == 0) {
+        pool->root = fcntl(options->root, F_DUPFD_CLOEXEC, 3);
+        if (pool->root < 0)
+            result = failure(why, errno, "duplicate the root folder's descriptor");
+    }
+    if (result == 0)
+        result = thin_pool_find(pool, options, &made, why);
+    if (result == 0)
+        result = thin_pool_activate_pool(pool, options, &made, why);
+    if (result == 0)
+        result = claim_pool(pool, options, why);
+    if (result == 0)
+        return 0;
+    thin_pool_take_back(pool, &made);
+    thin_pool_close(pool);
+    return result;
+}
+
+void thin_pool_close(struct thin_pool *pool)
+{
+    char name[DEVICE_NAME];
+
+    if (pool->owner >= 0) {
+        scoped_close_(&pool->owner);
+        name_part(pool->name, "label", name);
+        device_remove(name, false);
+    }
+    pthread_mutex_destroy(&pool->messages);
+    pthread_mutex_destroy(&pool->activations);
+    pthread_mutex_destroy(&pool->origins);
+    inventory_deinit(&pool->inventory);
+    scoped_close_(&pool->root);
+}

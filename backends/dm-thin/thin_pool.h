@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BACKENDS_DM_THIN_THIN_POOL_H
+#define COWSNAP_BACKENDS_DM_THIN_THIN_POOL_H
+
+/*
+ * The thin pool that holds the volumes, and which one it is:
+ *
+ *   given     dm_thin.pool of the options: an active pool that the operator made and looks after;
+ *   devices   dm_thin.data_device and .metadata_device: two block devices of the operator's, on
+ *             which the daemon makes a pool, and activates it after a reboot;
+ *   embedded  two sparse files under root, by loop devices (pool_files.h).
+ *
+ * What the pool needs to know of itself lies in the pool: claim.h.
+ */
+
+#include "backends/backend.h"
+#include "backends/dm-thin/device.h"
+#include "backends/dm-thin/inventory.h"
+#include "backends/dm-thin/label.h"
+#include "backends/dm-thin/line.h"
+#include "backends/dm-thin/name.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum thin_origin { THIN_EMBEDDED, THIN_DEVICES, THIN_GIVEN };
+
+/* Locks, in the order they are taken: origins, activations, messages, inventory.lock. */
+struct thin_pool {
+    enum thin_origin origin;
+    int root;               /* duplicate of the options' */
+    char name[NAME_POOL];   /* of its device */
+    unsigned major, minor;  /* of its device */
+    char data[DEVICE_PATH]; /* what it lies on */
+    char metadata[DEVICE_PATH];
+    uint64_t block_sectors;
+    int owner; /* the label volume, held: no second daemon in this pool */
+    struct label label;
+    uint64_t base_mapped; /* blocks of the base volume */
+    struct inventory inventory;
+    pthread_mutex_t origins;     /* an active volume is suspended while it is cloned */
+    pthread_mutex_t activations; /* between looking for a volume's device and making it */
+    pthread_mutex_t messages;    /* of transaction, and while a message relies on it */
+    uint64_t transaction;        /* the pool's, as the kernel knows it */
+};
+
+/* Finds, makes and activates the pool, makes it ours, and takes stock; thin_pool_close() ends it.
+ * What was made is taken back on failure. Results as backend_ops.open. */
+int thin_pool_open(struct thin_pool *pool, const struct backend_options *options,
+                   struct reason *why);
+
+/* Devices stay. */
+void thin_pool_close(struct thin_pool *pool);
+
+/* Sends "CREATE SOURCE…" or the like as printf() makes it. 0 or minus an errno. */
+int thin_pool_message(struct thin_pool *pool, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The same for a message that makes the volume ID: with the pool's transaction id as the number
+ * wants it (inventory.h). */
+int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message);
+
+/* Makes a device of the pool's thin volume THIN_ID, which is SECTORS long. */
+int thin_pool_activate(const struct thin_pool *pool, const char *name, const char *uuid,
+                       uint32_t id, uint64_t sectors);
+
+/* ---- thin_status.c ---- */
+
+/* The kernel's own figures. */
+int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status,
+                   struct reason *why);
+
+/* Whether the pool can take another volume: CONDITION_EXHAUSTED before data or metadata are used
+ * up, CONDITION_UNAVAILABLE when it is not written any more; both say how it stands and what to do.
+ */
+int thin_pool_ready(const struct thin_pool *pool, struct reason *why);
+
+int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, struct reason *why);
+
+/* The result for ERROR (a positive errno) of an operation on the pool, with "<what was tried>: "
+ * before the sentence: what thin_pool_ready() says where that is the cause; CONDITION_UNAVAILABLE
+ * for EBUSY; else a failure. */
+int thin_pool_failure(const struct thin_pool *pool, struct reason *why, int error,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/volume.h"
+
+#include "backends/dm-thin/activation.h"
+#include "backends/dm-thin/mount_detached.h"
+#include "base/scoped.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/statvfs.h>
+
+/* Discarded at a time, so that removals in the background leave others a turn. */
+#define DISCARD_STEP (UINT64_C(256) << 20)
+
+static int volume_no_such(const struct thin_pool *pool, uint64_t id, struct reason *why)
+{
+    return refuse(why, CONDITION_NOT_FOUND, "volume %" PRIu64 " of the pool %s", id, pool->name);
+}
+
+/* ---- making one ---- */
+
+/* Sends MESSAGE, which makes ID of the volume whose device is ORIGIN, with that device still
+ * meanwhile if there is one: what is being written to it must not fall between. */
+static int volume_split(struct thin_pool *pool, uint64_t id, const char *message,
+                        const char *origin)
+{
+    struct device_state state = {0};
+    int error;
+
+    pthread_mutex_lock(&pool->origins);
+    error = origin ? device_look(origin, &state, NULL) : 0;
+    if (error == 0 && state.live)
+        error = device_suspend(origin);
+    if (error == 0)
+        error = thin_pool_message_for(pool, id, message);
+    if (state.live) {
+        int resumed = device_resume(origin);
+        if (error == 0)
+            error = resumed;
+    }
+    pthread_mutex_unlock(&pool->origins);
+    return error;
+}
+
+static int volume_make(struct thin_pool *pool, struct inventory_item item, uint32_t source,
+                       const char *origin, struct reason *why)
+{
+    struct inventory_item old;
+    uint64_t other;
+    char message[64];
+    int result = thin_pool_ready(pool, why);
+
+    if (result != 0)
+        return result;
+    if (inventory_is_taken(&pool->inventory, item.id, &other) ||
+        thin_id(item.id) == THIN_ID_LABEL || thin_id(item.id) == THIN_ID_BASE)
+        return refuse(why, CONDITION_EXISTS,
+                      "the thin id of volume %" PRIu64 " is another's in the pool %s", item.id,
+                      pool->name);
+    if (inventory_find(&pool->inventory, item.id, &old)) {
+        result = volume_remove(pool, item.id, why);
+        if (result != 0)
+            return amend(why, result, "replace the left-over of volume %" PRIu64, item.id);
+    }
+    /* first in the list: a volume the pool has must not be missing there */
+    if (!inventory_put(&pool->inventory, item))
+        return failure(why, ENOMEM, "make volume %" PRIu64, item.id);
+    snprintf(message, sizeof(message), "create_snap %" PRIu32 " %" PRIu32, thin_id(item.id),
+             source);
+    int error = volume_split(pool, item.id, message, origin);
+    if (error == 0)
+        return 0;
+    inventory_drop(&pool->inventory, item.id);
+    return thin_pool_failure(pool, why, -error, "make volume %" PRIu64, item.id);
+}
+
+int volume_create(struct thin_pool *pool, uint64_t id, struct reason *why)
+{
+    struct inventory_item item = {
+        .id = id,
+        .mapped = pool->base_mapped,
+        .born = pool->base_mapped,
+        .inodes = INVENTORY_UNKNOWN,
+        .born_inodes = INVENTORY_UNKNOWN,
+    };
+
+    return volume_make(pool, item, THIN_ID_BASE, NULL, why);
+}
+
+int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct reason *why)
+{
+    struct inventory_item origin;
+    char name[DEVICE_NAME];
+
+    if (!inventory_find(&pool->inventory, parent, &origin))
+        return amend(why, volume_no_such(pool, parent, why), "clone");
+    name_volume(pool->name, parent, name);
+    activation_measure(pool, &origin, name);
+
+    struct inventory_item item = {
+        .id = id,
+        .mapped = origin.mapped,
+        .born = origin.mapped,
+        .inodes = INVENTORY_UNKNOWN,
+        .born_inodes = INVENTORY_UNKNOWN,
+    };
+    return volume_make(pool, item, thin_id(parent), name, why);
+}
+
+/* ---- ending one ---- */
+
+/* Gives back the space of what the volume alone holds to whatever the pool lies on. Best effort:
+ * the pool itself gets it back by the removal. */
+static void volume_discard(const struct thin_pool *pool, const char *path)
+{
+    scoped_fd int device = open(path, O_WRONLY | O_EXCL | O_CLOEXEC);
+    uint64_t size = pool->label.volume_sectors * SECTOR;
+
+    for (uint64_t at = 0; device >= 0 && at < size; at += DISCARD_STEP) {
+        uint64_t range[2] = {at, size - at < DISCARD_STEP ? size - at : DISCARD_STEP};
+        if (ioctl(device, BLKDISCARD, range) < 0)
+            return;
+    }
+}
+
+int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
+{
+    struct inventory_item item;
+    struct device_state state;
+    char name[DEVICE_NAME], path[DEVICE_PATH];
+    int error;
+
+    if (!inventory_find(&pool->inventory, id, &item))
+        return 0;
+    name_volume(pool->name, id, name);
+    error = device_look(name, &state, NULL);
+    if (error == 0 && state.opened > 0)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "volume %" PRIu64 " of the pool %s is still mounted or open", id, pool->name);
+    if (error == 0 && state.live)
+        activation_measure(pool, &item, name);
+    if (error == 0 && item.mapped != item.born && activation_begin(pool, &item, NULL) == 0)
+        volume_discard(pool, device_path(name, path));
+    if (error == 0)
+        error = device_remove(name, false);
+    if (error == 0)
+        error = thin_pool_message(pool, "delete %" PRIu32, thin_id(id));
+    if (error != 0 && error != -ENODATA)
+        return thin_pool_failure(pool, why, -error, "remove volume %" PRIu64, id);
+    inventory_drop(&pool->inventory, id);
+    return 0;
+}
+
+int volume_rest(struct thin_pool *pool, uint64_t id, struct reason *why)
+{
+    struct inventory_item item;
+    char name[DEVICE_NAME];
+    int error;
+
+    if (!inventory_find(&pool->inventory, id, &item))
+        return volume_no_such(pool, id, why);
+    name_volume(pool->name, id, name);
+    activation_measure(pool, &item, name);
+    error = device_remove(name, true);
+    return error ? thin_pool_failure(pool, why, -error, "deactivate volume %" PRIu64, id) : 0;
+}
+
+/* ---- using one ---- */
+
+int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, struct reason *why)
+{
+    struct inventory_item item;
+    char name[DEVICE_NAME], path[DEVICE_PATH];
+
+    if (!inventory_find(&pool->inventory, id, &item))
+        return volume_no_such(pool, id, why);
+    int result = activation_begin(pool, &item, why);
+    if (result != 0)
+        return result;
+    name_volume(pool->name, id, name);
+    *volume = (struct volume){.kind = VOLUME_DEVICE};
+    snprintf(volume->path, sizeof(volume->path), "%s", device_path(name, path));
+    snprintf(volume->fstype, sizeof(volume->fstype), "%s", pool->label.file_system);
+    return 0;
+}
+
+int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
+{
+    struct volume volume;
+    int result = volume_locate(pool, id, &volume, why);
+
+    if (result != 0)
+        return result;
+    int error = mount_detached(volume.path, volume.fstype, directory);
+    return error ? thin_pool_failure(pool, why, -error, "mount volume %" PRIu64, id) : 0;
+}
+
+/* How many inodes are in use in the mounted file system of ROOT. */
+static uint64_t inodes_of(int root)
+{
+    struct statvfs fs;
+
+    return fstatvfs(root, &fs) == 0 ? fs.f_files - fs.f_ffree : INVENTORY_UNKNOWN;
+}
+
+/* A mount reaches the file system whoever has it mounted, in whatever mount namespace, and so what
+ * it still has in memory; ended, when nobody else has, it leaves the journal empty, as a read-only
+ * mount without replay (mounts.c) needs it. The device's own flush makes the pool commit. */
+int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
+{
+    struct inventory_item item;
+    struct volume volume;
+    scoped_fd int root = -1, device = -1;
+    int result = volume_locate(pool, id, &volume, why);
+
+    if (result != 0)
+        return result;
+    int error = mount_detached(volume.path, volume.fstype, &root);
+    if (error == -EBUSY) /* mounted read-only: nothing waits to be written */
+        error = 0;
+    if (error == 0 && root >= 0) {
+        error = syncfs(root) < 0 ? -errno : 0;
+        if (inventory_find(&pool->inventory, id, &item)) {
+            item.inodes = inodes_of(root);
+            inventory_put(&pool->inventory, item);
+        }
+        close(take_fd(&root));
+    }
+    if (error == 0) {
+        device = open(volume.path, O_RDWR | O_CLOEXEC);
+        error = device < 0 || fsync(device) < 0 ? -errno : 0;
+    }
+    return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;
+}
+
+int volume_each(struct thin_pool *pool, backend_visit *visit, void *context, struct reason *why)
+{
+    size_t count;
+    scoped_free uint64_t *ids = inventory_list(&pool->inventory, &count);
+    int result = 0;
+
+    if (!ids)
+        return failure(why, ENOMEM, "list the volumes of the pool %s", pool->name);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = visit(context, ids[i], why);
+    return result;
+}

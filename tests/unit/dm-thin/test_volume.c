@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/scoped.h"
+#include "unit/cmocka_setup.h"
+#include "unit/dm-thin/rig.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+static const struct backend_ops *const ops = &backend_dm_thin;
+
+static unsigned entries(int directory)
+{
+    DIR *list = fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    unsigned count = 0;
+
+    assert_non_null(list);
+    while (readdir(list))
+        count++;
+    closedir(list);
+    return count - 2;
+}
+
+static bool has(struct rig *rig, uint64_t id, const char *name)
+{
+    scoped_fd int root = rig_root(rig, id);
+
+    return faccessat(root, name, F_OK, 0) == 0;
+}
+
+static void put(struct rig *rig, uint64_t id, const char *name, size_t size)
+{
+    scoped_fd int root = rig_root(rig, id);
+
+    assert_int_equal(rig_write(root, name, size), 0);
+}
+
+static void an_empty_volume_has_the_root_that_is_asked_for(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct stat root;
+
+    rig_must(ops->create(rig->backend, 7, &why));
+    scoped_fd int fd = rig_root(rig, 7);
+    assert_int_equal(fstat(fd, &root), 0);
+    assert_int_equal(root.st_mode, S_IFDIR | 0755);
+    assert_int_equal(root.st_uid, 0);
+    assert_int_equal(root.st_gid, 0);
+    assert_int_equal(entries(fd), 0);
+}
+
+static void a_clone_has_what_its_parent_had_and_goes_its_own_way(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 100000);
+    rig_must(ops->clone(rig->backend, 2, 1, &why));
+    rig_must(ops->clone(rig->backend, 3, 1, &why));
+    put(rig, 2, "b", 10);
+    assert_true(has(rig, 2, "a") && has(rig, 2, "b"));
+    assert_true(has(rig, 3, "a") && !has(rig, 3, "b"));
+    assert_false(has(rig, 1, "b"));
+}
+
+static void what_is_being_written_is_in_the_clone(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    scoped_fd int root = rig_root(rig, 1); /* mounted all the while, nothing synced */
+    assert_int_equal(rig_write(root, "a", 300000), 0);
+    rig_must(ops->clone(rig->backend, 2, 1, &why));
+    assert_int_equal(rig_write(root, "later", 10), 0);
+    assert_true(has(rig, 2, "a"));
+    assert_false(has(rig, 2, "later"));
+    assert_false(rig_device(rig, 1).suspended);
+}
+
+static void a_removed_volume_is_gone(void **state)
+{
+    struct rig *rig = *state;
+    struct volume volume;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 1000000);
+    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, &why));
+    assert_int_equal(ops->locate(rig->backend, 1, &volume, &why), CONDITION_NOT_FOUND);
+    assert_false(rig_device(rig, 1).exists);
+    rig_must(ops->create(rig->backend, 1, &why));
+    assert_false(has(rig, 1, "a"));
+}
+
+static void a_volume_in_use_is_removed_later(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    int root = rig_root(rig, 1);
+    assert_int_equal(ops->remove(rig->backend, 1, &why), CONDITION_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "mounted"));
+    assert_true(has(rig, 1, "."));
+    close(root);
+    rig_must(ops->remove(rig->backend, 1, &why));
+}
+
+static void a_left_over_of_the_number_is_replaced(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "old", 10);
+    rig_must(ops->create(rig->backend, 1, &why));
+    assert_false(has(rig, 1, "old"));
+}
+
+static void space_comes_back(void **state)
+{
+    struct rig *rig = *state;
+    struct pool_status before, full, after;
+    struct reason why = {0};
+    struct stat file;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    rig_must(ops->status(rig->backend, &before, &why));
+    put(rig, 1, "a", 64 << 20);
+    rig_must(ops->sync(rig->backend, 1, &why));
+    rig_must(ops->status(rig->backend, &full, &why));
+    assert_true(full.used >= before.used + (64 << 20));
+    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->status(rig->backend, &after, &why));
+    assert_true(after.used <= before.used);
+    assert_int_equal(fstatat(rig->options.root, "thin-pool/data", &file, 0), 0);
+    assert_true((uint64_t)file.st_blocks * 512 < (32 << 20));
+}
+
+static void a_number_whose_thin_id_is_taken_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    uint64_t later = (UINT64_C(5) << 24) + 1;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    assert_int_equal(ops->create(rig->backend, later, &why), CONDITION_EXISTS);
+    assert_int_equal(ops->create(rig->backend, UINT64_C(5) << 24, &why), CONDITION_EXISTS);
+    rig_must(ops->create(rig->backend, later + 1, &why));
+    rig_must(ops->clone(rig->backend, 2 + 1, 1, &why));
+    put(rig, later + 1, "a", 10);
+    rig_stop(rig);
+    rig_reboot(rig);
+    rig_start(rig);
+    assert_true(has(rig, later + 1, "a"));
+    assert_false(has(rig, 3, "a"));
+    struct volume volume;
+    assert_int_equal(ops->locate(rig->backend, 2, &volume, &why), CONDITION_NOT_FOUND);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
+    const struct CMUnitTest tests[] = {
+        TEST(an_empty_volume_has_the_root_that_is_asked_for),
+        TEST(a_clone_has_what_its_parent_had_and_goes_its_own_way),
+        TEST(what_is_being_written_is_in_the_clone),
+        TEST(a_removed_volume_is_gone),
+        TEST(a_volume_in_use_is_removed_later),
+        TEST(a_left_over_of_the_number_is_replaced),
+        TEST(space_comes_back),
+        TEST(a_number_whose_thin_id_is_taken_is_refused),
+    };
+
+    if (!rig_can_run())
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
