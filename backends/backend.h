@@ -114,6 +114,11 @@ struct backend_ops {
      * sealed already is a success. Slow: background only. */
     int (*seal)(struct backend *backend, uint64_t id, struct reason *why);
 
+    /* May be absent. Nobody holds mounts of the volume any more: it is committed, and no view of it
+     * is left. What is kept ready for them (a device) may go, at the last unmount when something is
+     * mounted still, and comes again with locate(). A success also when there is nothing to do. */
+    int (*rest)(struct backend *backend, uint64_t id, struct reason *why);
+
     /* What the volume holds beyond PARENT (0: everything but its root), without a walk of the tree.
      * Answers within a millisecond or two: past an internal bound the last known figure comes back
      * with exact = false; call with ANY_LENGTH from the background to have it counted to the end.

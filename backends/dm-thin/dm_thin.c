@@ -73,6 +73,11 @@ static int dm_thin_sync(struct backend *backend, uint64_t id, struct reason *why
     return volume_sync(&backend->pool, id, why);
 }
 
+static int dm_thin_rest(struct backend *backend, uint64_t id, struct reason *why)
+{
+    return volume_rest(&backend->pool, id, why);
+}
+
 static int dm_thin_usage(struct backend *backend, uint64_t id, uint64_t parent, bool any_length,
                          struct volume_usage *usage, struct reason *why)
 {
@@ -100,6 +105,7 @@ const struct backend_ops backend_dm_thin = {
     .locate = dm_thin_locate,
     .open_root = dm_thin_open_root,
     .sync = dm_thin_sync,
+    .rest = dm_thin_rest,
     .usage = dm_thin_usage,
     .each = dm_thin_each,
     .status = dm_thin_status,

@@ -156,12 +156,18 @@ static int fault_sync(struct backend *fault, uint64_t id, struct reason *why)
     FAULT_AROUND(fault, FAULT_SYNC, why, fault->ops->sync(fault->inner, id, why));
 }
 
-/* The two that may be absent below are no-ops then: what the wrapper can do must stay one answer.
+/* Those that may be absent below are no-ops then: what the wrapper can do must stay one answer.
  */
 static int fault_seal(struct backend *fault, uint64_t id, struct reason *why)
 {
     FAULT_AROUND(fault, FAULT_SEAL, why,
                  fault->ops->seal ? fault->ops->seal(fault->inner, id, why) : 0);
+}
+
+/* No fault of its own: nobody depends on how it ends. */
+static int fault_rest(struct backend *fault, uint64_t id, struct reason *why)
+{
+    return fault->ops->rest ? fault->ops->rest(fault->inner, id, why) : 0;
 }
 
 static int fault_usage(struct backend *fault, uint64_t id, uint64_t parent, bool any_length,
@@ -199,6 +205,7 @@ const struct backend_ops backend_fault = {
     .open_root = fault_open_root,
     .sync = fault_sync,
     .seal = fault_seal,
+    .rest = fault_rest,
     .usage = fault_usage,
     .each = fault_each,
     .settle = fault_settle,

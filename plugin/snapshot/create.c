@@ -215,8 +215,12 @@ static int describe(const struct creation *creation, uint64_t volume_id, struct 
 {
     const struct snapshots_options *options = &creation->snapshots->options;
     struct volume volume;
-    int result = options->ops->locate(options->backend, volume_id, &volume, why);
+    struct pin pin;
+    int result;
 
+    pins_take(&creation->snapshots->pins, &pin, volume_id, PIN_READ);
+    result = options->ops->locate(options->backend, volume_id, &volume, why);
+    pins_drop(&creation->snapshots->pins, &pin);
     if (result)
         return amend(why, result, "snapshot %s", quoted(creation->key));
     return mounts_of_volume(mounts, &volume, options->mount_style, creation->kind == SNAPSHOT_VIEW,
@@ -236,15 +240,31 @@ static int finish_with_volume(struct creation *creation, struct mounts *mounts, 
     return result;
 }
 
+/* Begins with a new number until the backend takes one: it says CONDITION_EXISTS for a number it
+ * cannot have (backend.h), which begin() says for a key that is taken. */
+static int begin_and_make(struct creation *creation, struct reason *why)
+{
+    for (;;) {
+        int result = store_write(creation->snapshots->options.store, begin, creation, why);
+
+        if (result)
+            return result;
+        result = make_volume(creation, why);
+        if (!result)
+            return 0;
+        abandon(creation);
+        if (result != CONDITION_EXISTS)
+            return result;
+    }
+}
+
 static int create_with_volume(struct creation *creation, struct mounts *mounts, struct reason *why)
 {
-    int result = store_write(creation->snapshots->options.store, begin, creation, why);
+    int result = begin_and_make(creation, why);
 
     if (result)
         return result;
-    result = make_volume(creation, why);
-    if (!result)
-        result = finish_with_volume(creation, mounts, why);
+    result = finish_with_volume(creation, mounts, why);
     if (result)
         abandon(creation);
     return result;

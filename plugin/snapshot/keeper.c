@@ -2,9 +2,9 @@
 
 /*
  * What committed snapshots still need, done when it is quiet: their usage counted to the end where
- * Commit had no time for it, and their volumes sealed, so that a forgotten writable mount cannot
- * change them. Sealing makes btrfs commit and keeps clones waiting meanwhile, so it waits until
- * there was no new commit for a while, and then does all that is due.
+ * Commit had no time for it, and their volumes closed: sealed, so that a forgotten writable mount
+ * cannot change them, and put to rest. Sealing makes btrfs commit and keeps clones waiting
+ * meanwhile, so it waits until there was no new commit for a while, and then does all that is due.
  */
 
 #include "base/log.h"
@@ -88,6 +88,18 @@ static int note_done(struct store_txn *txn, void *context, struct reason *why)
     return 0;
 }
 
+static int close_volume(struct snapshots *snapshots, uint64_t id, struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    int result = 0;
+
+    if (options->seal && options->ops->seal)
+        result = options->ops->seal(options->backend, id, why);
+    if (!result && options->ops->rest)
+        result = rest_pinned(snapshots, id, why);
+    return result;
+}
+
 /* *IN_USE is set when the volume has to stay as it is until the next round. */
 static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use, struct reason *why)
 {
@@ -103,7 +115,7 @@ static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use,
         result =
             options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
     if (!result && task->seal)
-        result = options->ops->seal(options->backend, task->id, why);
+        result = close_volume(snapshots, task->id, why);
     pins_drop(&snapshots->pins, &pin);
     task->done = result == 0;
     return result;
@@ -113,7 +125,8 @@ void keeper_work(void *context)
 {
     struct snapshots *snapshots = context;
     struct round round = {
-        .may_seal = snapshots->options.seal && snapshots->options.ops->seal,
+        .may_seal = (snapshots->options.seal && snapshots->options.ops->seal) ||
+                    snapshots->options.ops->rest,
         .from = 1,
     };
     struct reason why = {0};

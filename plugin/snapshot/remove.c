@@ -11,6 +11,7 @@
 struct removal {
     struct bytes key;
     uint64_t id;
+    uint64_t view_of; /* the parent of a view; 0 else */
     bool has_volume;
 };
 
@@ -33,6 +34,7 @@ static int remove_record(struct store_txn *txn, void *context, struct reason *wh
         return result;
     removal->id = record.id;
     removal->has_volume = record_volume(&record) == record.id;
+    removal->view_of = removal->has_volume ? 0 : record.parent;
     result = store_delete(txn, record.id, why);
     if (!result && removal->has_volume)
         result = store_put_intent(txn, record.id, INTENT_REMOVE, why);
@@ -44,6 +46,8 @@ int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reaso
     struct removal removal = {.key = key};
     int result = store_write(snapshots->options.store, remove_record, &removal, why);
 
+    if (!result && removal.view_of)
+        rest_if_idle(snapshots, removal.view_of);
     if (result || !removal.has_volume)
         return result;
     pins_cancel(&snapshots->pins, removal.id);

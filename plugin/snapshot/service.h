@@ -50,6 +50,11 @@ void filler_work(void *snapshots);
 /* create.c: a number that no intent bears. */
 int create_take_id(struct store_txn *txn, uint64_t *id, struct reason *why);
 
+/* rest.c: puts the volume of a committed snapshot to rest unless a view of it is there. The caller
+ * has it pinned alone, where it says so; the other leaves a volume that somebody is at work on. */
+int rest_pinned(struct snapshots *snapshots, uint64_t id, struct reason *why);
+void rest_if_idle(struct snapshots *snapshots, uint64_t id);
+
 /* recover.c: settles what a crash left, before any call is served. */
 int recover(struct snapshots *snapshots, struct reason *why);
 

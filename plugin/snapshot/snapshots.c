@@ -259,6 +259,7 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
     struct lookup lookup = {.key = key};
     const struct record *record = &lookup.record;
     struct volume volume;
+    struct pin pin;
     int result = store_read(snapshots->options.store, look_up, &lookup, why);
 
     arena_clear(&lookup.arena);
@@ -276,8 +277,10 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
         if (result)
             return result;
     }
+    pins_take(&snapshots->pins, &pin, record_volume(record), PIN_READ);
     result = snapshots->options.ops->locate(snapshots->options.backend, record_volume(record),
                                             &volume, why);
+    pins_drop(&snapshots->pins, &pin);
     if (result)
         return amend(why, result, "snapshot %s", quoted(key));
     return mounts_of_volume(mounts, &volume, snapshots->options.mount_style,

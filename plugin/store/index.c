@@ -170,6 +170,26 @@ int store_has_child(struct store_txn *txn, uint64_t id, struct reason *why)
     return 0;
 }
 
+int store_next_child(struct store_txn *txn, uint64_t parent, uint64_t from, struct record *record,
+                     struct reason *why)
+{
+    scoped_cursor MDB_cursor *cursor = NULL;
+    struct packed_id above = id_pack(parent), least = id_pack(from);
+    MDB_val key = {sizeof(above.bytes), above.bytes}, value = {sizeof(least.bytes), least.bytes};
+    uint64_t id;
+    int status = mdb_cursor_open(txn->mdb, txn->tables->children, &cursor);
+
+    if (!status)
+        status = mdb_cursor_get(cursor, &key, &value, MDB_GET_BOTH_RANGE);
+    if (status == MDB_NOTFOUND)
+        return CONDITION_NOT_FOUND;
+    if (!status && !id_unpack(value, &id))
+        status = MDB_CORRUPTED;
+    if (status)
+        return txn_failure(txn, status, why, "looking up children of record %" PRIu64, parent);
+    return store_get_id(txn, id, record, why);
+}
+
 /* Whether RECORD is what store_find_ref() was asked for; digests could be equal. */
 static bool has_ref(const struct record *record, struct bytes ref, uint64_t parent)
 {

@@ -99,6 +99,10 @@ int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, str
 /* Whether any record has ID for its parent: 0 when one has, CONDITION_NOT_FOUND when none. */
 int store_has_child(struct store_txn *txn, uint64_t id, struct reason *why);
 
+/* The child of PARENT with the least id that is at least FROM; CONDITION_NOT_FOUND when none. */
+int store_next_child(struct store_txn *txn, uint64_t parent, uint64_t from, struct record *record,
+                     struct reason *why);
+
 /* A number never given before, also not to a caller whose transaction was undone by a crash after
  * its volume was made (numbers only grow, and a committed intent keeps them). */
 int store_new_id(struct store_txn *txn, uint64_t *id, struct reason *why);

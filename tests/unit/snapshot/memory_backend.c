@@ -12,8 +12,9 @@
 struct backend {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool present[VOLUMES], sealed[VOLUMES];
+    bool present[VOLUMES], sealed[VOLUMES], ready[VOLUMES];
     int refusals[VOLUMES];
+    uint64_t forbidden; /* number; 0 for none */
     unsigned syncs;
     bool counts_slowly;
     bool gate_closed;
@@ -88,6 +89,23 @@ bool memory_backend_sealed(struct backend *backend, uint64_t id)
     sealed = backend->sealed[id % VOLUMES];
     pthread_mutex_unlock(&backend->lock);
     return sealed;
+}
+
+bool memory_backend_ready(struct backend *backend, uint64_t id)
+{
+    bool ready;
+
+    pthread_mutex_lock(&backend->lock);
+    ready = backend->ready[id % VOLUMES];
+    pthread_mutex_unlock(&backend->lock);
+    return ready;
+}
+
+void memory_backend_forbid(struct backend *backend, uint64_t id)
+{
+    pthread_mutex_lock(&backend->lock);
+    backend->forbidden = id;
+    pthread_mutex_unlock(&backend->lock);
 }
 
 unsigned memory_backend_syncs(struct backend *backend)
@@ -186,7 +204,11 @@ static void pass_gate(struct backend *backend)
 
 static int memory_create(struct backend *backend, uint64_t id, struct reason *why)
 {
-    (void)why;
+    pthread_mutex_lock(&backend->lock);
+    bool forbidden = id == backend->forbidden;
+    pthread_mutex_unlock(&backend->lock);
+    if (forbidden)
+        return refuse(why, CONDITION_EXISTS, "number %llu", (unsigned long long)id);
     swap(backend, id, true);
     return 0;
 }
@@ -215,6 +237,9 @@ static int memory_locate(struct backend *backend, uint64_t id, struct volume *vo
 {
     if (!memory_backend_has(backend, id))
         return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)id);
+    pthread_mutex_lock(&backend->lock);
+    backend->ready[id % VOLUMES] = true;
+    pthread_mutex_unlock(&backend->lock);
     *volume = (struct volume){.kind = VOLUME_DIRECTORY, .fstype = "memory"};
     snprintf(volume->path, sizeof(volume->path), "/memory/%llu", (unsigned long long)id);
     return 0;
@@ -246,6 +271,15 @@ static int memory_seal(struct backend *backend, uint64_t id, struct reason *why)
         return result;
     pthread_mutex_lock(&backend->lock);
     backend->sealed[id % VOLUMES] = true;
+    pthread_mutex_unlock(&backend->lock);
+    return 0;
+}
+
+static int memory_rest(struct backend *backend, uint64_t id, struct reason *why)
+{
+    (void)why;
+    pthread_mutex_lock(&backend->lock);
+    backend->ready[id % VOLUMES] = false;
     pthread_mutex_unlock(&backend->lock);
     return 0;
 }
@@ -296,6 +330,7 @@ const struct backend_ops backend_memory = {
     .open_root = memory_open_root,
     .sync = memory_sync,
     .seal = memory_seal,
+    .rest = memory_rest,
     .usage = memory_usage,
     .each = memory_each,
     .status = memory_status,

@@ -14,11 +14,16 @@ struct backend *memory_backend_new(void);
 bool memory_backend_has(struct backend *backend, uint64_t id);
 uint64_t memory_backend_count(struct backend *backend);
 bool memory_backend_sealed(struct backend *backend, uint64_t id);
+/* Whether mounts of it were asked for since it was last put to rest. */
+bool memory_backend_ready(struct backend *backend, uint64_t id);
 unsigned memory_backend_syncs(struct backend *backend);
 
 /* Puts a volume there, or takes it away, behind everybody's back. */
 void memory_backend_plant(struct backend *backend, uint64_t id);
 void memory_backend_lose(struct backend *backend, uint64_t id);
+
+/* From now on no volume can have the number ID. */
+void memory_backend_forbid(struct backend *backend, uint64_t id);
 
 /* From now on every call of clone, remove and sync waits at a gate; to be opened by the test. */
 void memory_backend_close_gate(struct backend *backend);

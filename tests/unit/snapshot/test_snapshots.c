@@ -336,6 +336,38 @@ static void a_long_list_is_told_once_and_whole(void **state)
 
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
+static void the_last_view_puts_its_parent_to_rest(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t id;
+
+    assert_int_equal(rig_prepare(rig, "a", ""), 0);
+    assert_int_equal(rig_commit(rig, "c", "a"), 0);
+    id = rig_id(rig, "c");
+    assert_int_equal(rig_view(rig, "v", "c"), 0);
+    assert_int_equal(rig_view(rig, "w", "c"), 0);
+    assert_int_equal(rig_remove(rig, "v"), 0);
+    assert_true(memory_backend_ready(rig->backend, id));
+    assert_int_equal(rig_remove(rig, "w"), 0);
+    assert_false(memory_backend_ready(rig->backend, id));
+    assert_int_equal(rig_view(rig, "v", "c"), 0);
+    assert_true(memory_backend_ready(rig->backend, id));
+}
+
+static void a_number_the_backend_cannot_have_is_passed_over(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t id;
+
+    assert_int_equal(rig_prepare(rig, "a", ""), 0);
+    id = rig_id(rig, "a");
+    memory_backend_forbid(rig->backend, id + 1);
+    assert_int_equal(rig_prepare(rig, "b", ""), 0);
+    assert_int_equal(rig_id(rig, "b"), id + 2);
+    assert_int_equal(rig_cleanup(rig), 0);
+    assert_int_equal(memory_backend_count(rig->backend), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +388,8 @@ int main(void)
         with_rig(a_parent_removed_during_a_clone_is_not_found),
         with_rig(stat_update_and_mounts_name_what_is_missing),
         with_rig(a_long_list_is_told_once_and_whole),
+        with_rig(the_last_view_puts_its_parent_to_rest),
+        with_rig(a_number_the_backend_cannot_have_is_passed_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
