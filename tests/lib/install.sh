@@ -10,7 +10,7 @@ COWSNAP_BUILD_PACKAGES=(
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
     liblmdb-dev libisal-dev libzstd-dev libssl-dev liburing-dev
     libbtrfsutil-dev libdevmapper-dev libsmartcols-dev libtomlplusplus-dev
-    libcmocka-dev btrfs-progs e2fsprogs xfsprogs util-linux mount
+    libcmocka-dev btrfs-progs dmsetup e2fsprogs xfsprogs util-linux mount
 )
 # Besides the above: real images, a real containerd with runc, and what looks at the result.
 COWSNAP_DEMO_PACKAGES=(

@@ -179,6 +179,22 @@ rig_loop_mount() {
     mount -o loop -t "$type" "$image" "$directory"
 }
 
+# rig_devices_of ROOT: names of the device-mapper devices of the pool that a daemon made under ROOT.
+rig_devices_of() {
+    local pool
+    pool=$(cat "$1/thin-pool/name" 2>/dev/null) || return 0
+    dmsetup ls 2>/dev/null | awk -v pool="$pool" '$1 == pool || index($1, pool "-") == 1 { print $1 }' | sort -r
+}
+
+# rig_end_devices ROOT: ends them, the pool last. For rig_undo_later, when the daemon is gone.
+rig_end_devices() {
+    local device
+    for device in $(rig_devices_of "$1"); do
+        dmsetup remove --noudevsync "$device" >/dev/null 2>&1 || dmsetup remove --force "$device" ||
+            rig_say "clean-up: the device $device stays"
+    done
+}
+
 # rig_tool NAME: the path of a C program of tests/tools, compiled here when the build tree has none.
 rig_tool() {
     local built=$RIG_BUILD/tests/tools/$1
@@ -194,6 +210,13 @@ rig_tool() {
 rig_has_thin_pools() {
     modprobe -q dm_thin_pool 2>/dev/null || true
     [ -c /dev/mapper/control ] && dmsetup targets 2>/dev/null | grep -q '^thin-pool '
+}
+
+# rig_need_device_mapper: loop devices and thin pools, or a skip.
+rig_need_device_mapper() {
+    rig_need losetup dmsetup
+    rig_has_thin_pools ||
+        rig_skip "this kernel has no device-mapper with thin pools (modprobe dm_thin_pool; tests/vm has one)"
 }
 
 # rig_go_suite NAME FILES…: the path of a test binary made of these Go files, with the packages that Debian

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [folder|embedded|btrfs|native] [flags of the test binary, for example -test.run=/Walk]
+# run.sh [folder|embedded|ext4|xfs|btrfs|native] [flags of the test binary, for example -test.run=/Walk]
 # run.sh --build
 #
 # containerd's own snapshotter suite (1.6.20, from Debian's packages) against cowsnapd:
 #   folder     its root lies on an existing btrfs (the default)
 #   embedded   its root lies on ext4, so each daemon makes its own pool
+#   ext4, xfs  the backend dm-thin, each daemon with its own pool of volumes with that file system
 #   btrfs, native   containerd's built-in snapshotter instead: shows that the rig itself is sound
 # --build only makes the test binary, for a guest of tests/vm.
 set -euo pipefail
@@ -15,31 +16,40 @@ set -euo pipefail
 
 mode=folder
 case ${1:-} in
-folder | embedded | btrfs | native | --build) mode=$1 && shift ;;
+folder | embedded | ext4 | xfs | btrfs | native | --build) mode=$1 && shift ;;
 esac
 rig_need_root
 rig_need go mkfs.btrfs losetup
 [ -d /usr/share/gocode/src/github.com/containerd/containerd/snapshots/testsuite ] ||
     rig_skip "golang-github-containerd-containerd-dev is not installed"
+case $mode in
+ext4 | xfs) rig_need_device_mapper ;;
+esac
 rig_begin suite
-
 # Versions of the package that follow 1.6 moved parts of it: the suite is of the 1.6 line.
 binary=$(rig_go_suite suite "$RIG_TESTS"/suite/*_test.go)
 [ "$mode" != --build ] || exit 0
 
-if [ "$mode" = embedded ]; then
-    rig_loop_mount ext4 "$RIG_DIR/t" 40G
-else
-    rig_loop_mount btrfs "$RIG_DIR/t" 8G
-fi
+case $mode in
+embedded) rig_loop_mount ext4 "$RIG_DIR/t" 40G ;;
+ext4 | xfs) mkdir "$RIG_DIR/t" ;;
+*) rig_loop_mount btrfs "$RIG_DIR/t" 8G ;;
+esac
 mkdir "$RIG_DIR/logs"
 
 case $mode in
-folder | embedded)
+folder | embedded | ext4 | xfs)
     cowsnapd_need
     export SUITE_SNAPSHOTTER=cowsnap
+    flags=${COWSNAPD_FLAGS:-}
+    case $mode in
+    ext4 | xfs)
+        printf '[dm_thin]\nfile_system = "%s"\n' "$mode" >"$RIG_DIR/config.toml"
+        flags="--backend dm-thin --pool-size 1GiB --config $RIG_DIR/config.toml $flags"
+        ;;
+    esac
     # shellcheck disable=SC2016
-    printf '#!/bin/sh\nexec "%s" --root "$1" --address "$1/s.sock" %s\n' "$COWSNAPD" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
+    printf '#!/bin/sh\nexec "%s" --root "$1" --address "$1/s.sock" %s\n' "$COWSNAPD" "$flags" >"$RIG_DIR/serve"
     ;;
 *)
     bin=$(containerd_peer 1.6)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,7 @@ func serve(ctx context.Context, root string) (snapshots.Snapshotter, func() erro
 		}
 		// An embedded pool stays mounted by design; the suite's folder is about to go.
 		_ = syscall.Unmount(filepath.Join(root, "pool"), 0)
+		endDevices(root)
 		return nil
 	}
 	ready, cancel := context.WithTimeout(ctx, 60*time.Second)
@@ -59,6 +61,21 @@ func serve(ctx context.Context, root string) (snapshots.Snapshotter, func() erro
 	}
 	client := proxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(conn), os.Getenv("SUITE_SNAPSHOTTER"))
 	return client, func() error { _ = conn.Close(); return stop() }, nil
+}
+
+// endDevices ends what an embedded thin pool leaves active by design, volumes before the pool.
+func endDevices(root string) {
+	name, err := os.ReadFile(filepath.Join(root, "thin-pool", "name"))
+	if err != nil {
+		return
+	}
+	pool := strings.TrimSpace(string(name))
+	nodes, _ := filepath.Glob("/dev/mapper/" + pool + "-*")
+	for _, node := range append(nodes, "/dev/mapper/"+pool) {
+		if out, err := exec.Command("dmsetup", "remove", filepath.Base(node)).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "the device %s stays: %s\n", node, out)
+		}
+	}
 }
 
 func TestMain(m *testing.M) {
