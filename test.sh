@@ -39,6 +39,7 @@ step_differential() { tests/differential/run.sh; }
 step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
 step_fuzz() { tests/fuzz/run.sh; }
+step_dm_thin() { tests/dm-thin/run.sh; }
 step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool)
@@ -47,7 +48,7 @@ all=(
     conformance-by-subvolume refused
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
-    vm-btrfs-6.1 vm-btrfs-6.12
+    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin
     speed
 )
 

@@ -11,6 +11,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define ACTIVATION_TRIES 200 /* a second */
 
 void activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name)
 {
@@ -20,8 +23,31 @@ void activation_measure(struct thin_pool *pool, struct inventory_item *item, con
     if (device_status(name, false, line, NULL, NULL) == 0 &&
         line_parse_thin_status(line, &sectors)) {
         item->mapped = sectors / pool->block_sectors;
-        inventory_put(&pool->inventory, *item);
+        inventory_update(&pool->inventory, *item);
     }
+}
+
+int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path,
+                    bool *dirty)
+{
+    scoped_free uint8_t *block = aligned_alloc(SUPERBLOCK_SIZE, SUPERBLOCK_SIZE);
+    scoped_fd int device = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    struct superblock superblock;
+
+    if (!block)
+        return -ENOMEM;
+    if (device < 0)
+        return -errno;
+    errno = EIO;
+    if (pread(device, block, SUPERBLOCK_SIZE, 0) != SUPERBLOCK_SIZE)
+        return -errno;
+    if (!superblock_parse(block, &superblock))
+        return -EUCLEAN;
+    item->inodes = superblock.inodes;
+    inventory_update(&pool->inventory, *item);
+    if (dirty)
+        *dirty = superblock.dirty;
+    return 0;
 }
 
 /*
@@ -33,27 +59,20 @@ void activation_measure(struct thin_pool *pool, struct inventory_item *item, con
  */
 static int activation_replay(struct thin_pool *pool, struct inventory_item *item, const char *path)
 {
-    scoped_free uint8_t *block = aligned_alloc(SUPERBLOCK_SIZE, SUPERBLOCK_SIZE);
-    struct superblock superblock;
-    scoped_fd int device = -1, root = -1;
+    const char *fstype = pool->label.file_system;
+    bool born_now = item->born != INVENTORY_UNKNOWN && item->born_inodes == INVENTORY_UNKNOWN;
+    bool dirty = false;
+    scoped_fd int root = -1;
+    int error = activation_note(pool, item, path, &dirty);
 
-    if (!block)
-        return -ENOMEM;
-    device = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-    if (device < 0)
-        return -errno;
-    if (pread(device, block, SUPERBLOCK_SIZE, 0) != SUPERBLOCK_SIZE)
-        return errno ? -errno : -EIO;
-    close(take_fd(&device));
-    if (!superblock_parse(block, &superblock))
-        return -EUCLEAN;
-    bool first = item->born_inodes == INVENTORY_UNKNOWN && item->born != INVENTORY_UNKNOWN;
-    item->inodes = superblock.inodes;
-    if (first)
-        item->born_inodes = superblock.inodes;
-    inventory_put(&pool->inventory, *item);
-    if (superblock.dirty || (strcmp(superblock.fstype, "xfs") == 0 && !first))
-        return mount_detached(path, superblock.fstype, &root);
+    if (error != 0)
+        return error;
+    if (born_now) {
+        item->born_inodes = item->inodes;
+        inventory_update(&pool->inventory, *item);
+    }
+    if (dirty || (strcmp(fstype, "xfs") == 0 && !born_now))
+        return mount_detached(path, fstype, &root);
     return 0;
 }
 
@@ -79,13 +98,26 @@ static int activation_make(struct thin_pool *pool, uint64_t id, const char *name
     return error ? error : 1;
 }
 
+/* A device that ends as its last user leaves keeps its name for a moment longer. */
+static int activation_make_soon(struct thin_pool *pool, uint64_t id, const char *name)
+{
+    const struct timespec moment = {.tv_nsec = 5000000};
+    int result = activation_make(pool, id, name);
+
+    for (unsigned i = 0; result == -EBUSY && i < ACTIVATION_TRIES; i++) {
+        nanosleep(&moment, NULL);
+        result = activation_make(pool, id, name);
+    }
+    return result;
+}
+
 int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why)
 {
     char name[DEVICE_NAME], path[DEVICE_PATH];
 
     name_volume(pool->name, item->id, name);
     pthread_mutex_lock(&pool->activations);
-    int made = activation_make(pool, item->id, name);
+    int made = activation_make_soon(pool, item->id, name);
     if (made == 1)
         made = activation_replay(pool, item, device_path(name, path));
     pthread_mutex_unlock(&pool->activations);

@@ -16,6 +16,12 @@ int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct
 /* Brings item->mapped up to date (and notes it), when the device NAME is there. */
 void activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name);
 
+/* Reads from the device at PATH, which nobody has open, what its file system tells of itself, and
+ * notes it in *ITEM and the inventory. *DIRTY (may be NULL): its journal has to be replayed. 0 or
+ * minus an errno. */
+int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path,
+                    bool *dirty);
+
 /* After a start: mends what an interrupted call left at our devices (one suspended, one without a
  * table), and ends those whose volume is gone. Devices of others are not touched. */
 int activation_tidy(struct thin_pool *pool, struct reason *why);

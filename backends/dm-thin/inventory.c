@@ -58,6 +58,15 @@ bool inventory_put(struct inventory *inventory, struct inventory_item item)
     return true;
 }
 
+void inventory_update(struct inventory *inventory, struct inventory_item item)
+{
+    pthread_mutex_lock(&inventory->lock);
+    struct inventory_node *node = *inventory_place(inventory, item.id);
+    if (node && node->item.id == item.id)
+        node->item = item;
+    pthread_mutex_unlock(&inventory->lock);
+}
+
 bool inventory_find(struct inventory *inventory, uint64_t id, struct inventory_item *item)
 {
     pthread_mutex_lock(&inventory->lock);

@@ -56,6 +56,9 @@ void inventory_deinit(struct inventory *inventory);
 /* Puts ITEM in, or in the place of the one with its number. False when memory is out. */
 bool inventory_put(struct inventory *inventory, struct inventory_item item);
 
+/* Puts ITEM in the place of the one with its number; one that was dropped meanwhile stays so. */
+void inventory_update(struct inventory *inventory, struct inventory_item item);
+
 bool inventory_find(struct inventory *inventory, uint64_t id, struct inventory_item *item);
 
 /* Whether another volume has the thin id that ID would take; then *OTHER is that volume. */

@@ -22,13 +22,14 @@
  * mapping with another. The file is sparse: what is not used costs nothing. */
 #define METADATA_SHARE 64
 #define METADATA_LEAST (16 * MIB)
-#define METADATA_MOST (16192 * MIB) /* THIN_METADATA_MAX_SECTORS of dm-thin-metadata.h */
 
 uint64_t pool_files_metadata_size(uint64_t data)
 {
     uint64_t size = data / METADATA_SHARE / MIB * MIB;
 
-    return size < METADATA_LEAST ? METADATA_LEAST : size > METADATA_MOST ? METADATA_MOST : size;
+    return size < METADATA_LEAST       ? METADATA_LEAST
+           : size > POOL_METADATA_MOST ? POOL_METADATA_MOST
+                                       : size;
 }
 
 int pool_files_name(int root, char name[NAME_POOL], struct reason *why)

@@ -20,6 +20,8 @@
 #define POOL_SIZE_LEAST (UINT64_C(128) << 20)
 #define POOL_SIZE_DEFAULT (UINT64_C(100) << 30) /* at most; see pool_files_make() */
 
+#define POOL_METADATA_MOST (UINT64_C(16192) << 20) /* THIN_METADATA_MAX_SECTORS of the kernel */
+
 /* The pool's name into NAME; CONDITION_NOT_FOUND when there is no folder yet. */
 int pool_files_name(int root, char name[NAME_POOL], struct reason *why);
 

@@ -2,6 +2,7 @@
 #include "backends/dm-thin/thin_pool.h"
 
 #include "backends/dm-thin/claim.h"
+#include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/survey.h"
 #include "backends/loop.h"
@@ -259,6 +260,7 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
 
     *pool = (struct thin_pool){.root = -1, .owner = -1};
     inventory_init(&pool->inventory);
+    pthread_mutex_init(&pool->growth, NULL);
     pthread_mutex_init(&pool->origins, NULL);
     pthread_mutex_init(&pool->activations, NULL);
     pthread_mutex_init(&pool->messages, NULL);
@@ -275,6 +277,8 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
         result = thin_pool_find(pool, options, &made, why);
     if (result == 0)
         result = thin_pool_activate_pool(pool, options, &made, why);
+    if (result == 0)
+        result = grow_pool(pool, options->pool_size, why);
     if (result == 0)
         result = claim_pool(pool, options, why);
     if (result == 0)
@@ -296,6 +300,7 @@ void thin_pool_close(struct thin_pool *pool)
     pthread_mutex_destroy(&pool->messages);
     pthread_mutex_destroy(&pool->activations);
     pthread_mutex_destroy(&pool->origins);
+    pthread_mutex_destroy(&pool->growth);
     inventory_deinit(&pool->inventory);
     scoped_close_(&pool->root);
 }

@@ -26,7 +26,7 @@
 
 enum thin_origin { THIN_EMBEDDED, THIN_DEVICES, THIN_GIVEN };
 
-/* Locks, in the order they are taken: origins, activations, messages, inventory.lock. */
+/* Locks, in the order they are taken: growth, origins, activations, messages, inventory.lock. */
 struct thin_pool {
     enum thin_origin origin;
     int root;               /* duplicate of the options' */
@@ -39,6 +39,7 @@ struct thin_pool {
     struct label label;
     uint64_t base_mapped; /* blocks of the base volume */
     struct inventory inventory;
+    pthread_mutex_t growth;      /* of the pool's files */
     pthread_mutex_t origins;     /* an active volume is suspended while it is cloned */
     pthread_mutex_t activations; /* between looking for a volume's device and making it */
     pthread_mutex_t messages;    /* of transaction, and while a message relies on it */
@@ -71,10 +72,10 @@ int thin_pool_activate(const struct thin_pool *pool, const char *name, const cha
 int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status,
                    struct reason *why);
 
-/* Whether the pool can take another volume: CONDITION_EXHAUSTED before data or metadata are used
- * up, CONDITION_UNAVAILABLE when it is not written any more; both say how it stands and what to do.
- */
-int thin_pool_ready(const struct thin_pool *pool, struct reason *why);
+/* Whether the pool can take another volume; metadata that can grow does. CONDITION_EXHAUSTED before
+ * data or metadata are used up, CONDITION_UNAVAILABLE when it is not written any more; both say how
+ * it stands and what to do. */
+int thin_pool_ready(struct thin_pool *pool, struct reason *why);
 
 int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, struct reason *why);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/thin_pool.h"
 #include "backends/size_text.h"
@@ -64,6 +65,12 @@ static int thin_pool_full(const struct thin_pool *pool, const struct line_pool_s
             : 0.0);
 }
 
+static bool metadata_is_low(const struct line_pool_status *status)
+{
+    return status->metadata_total - status->metadata_used <
+           status->metadata_total / METADATA_RESERVE_SHARE;
+}
+
 static int thin_pool_judge(const struct thin_pool *pool, const struct line_pool_status *status,
                            struct reason *why)
 {
@@ -77,8 +84,7 @@ static int thin_pool_judge(const struct thin_pool *pool, const struct line_pool_
                       "the thin pool %s serves reads only until its metadata has been checked: "
                       "deactivate it, run thin_check, and thin_repair if that finds something",
                       pool->name);
-    if (status->mode == LINE_OUT_OF_METADATA || status->metadata_total - status->metadata_used <
-                                                    status->metadata_total / METADATA_RESERVE_SHARE)
+    if (status->mode == LINE_OUT_OF_METADATA || metadata_is_low(status))
         return thin_pool_full(pool, status, "room for metadata", why);
     if (status->mode == LINE_READ_ONLY)
         return refuse(
@@ -91,11 +97,14 @@ static int thin_pool_judge(const struct thin_pool *pool, const struct line_pool_
     return 0;
 }
 
-int thin_pool_ready(const struct thin_pool *pool, struct reason *why)
+int thin_pool_ready(struct thin_pool *pool, struct reason *why)
 {
     struct line_pool_status status;
     int result = thin_pool_look(pool, &status, why);
 
+    if (result == 0 && status.mode <= LINE_OUT_OF_METADATA && metadata_is_low(&status) &&
+        grow_metadata(pool))
+        result = thin_pool_look(pool, &status, why);
     return result ? result : thin_pool_judge(pool, &status, why);
 }
 

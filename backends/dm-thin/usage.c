@@ -8,20 +8,37 @@
 #include <inttypes.h>
 #include <sys/statvfs.h>
 
-/* Of a volume whose device is there and in use by somebody: the file system's own count, by a mount
- * that costs no more than finding the one there is. */
-static void usage_count_inodes(struct thin_pool *pool, struct inventory_item *item,
-                               const char *name)
+/* The file system's own count, while it is mounted: by a mount that only finds the one there is. */
+static void usage_ask_mounted(struct thin_pool *pool, struct inventory_item *item, const char *path)
 {
-    char path[DEVICE_PATH];
     scoped_fd int root = -1;
     struct statvfs fs;
 
-    if (mount_detached(device_path(name, path), pool->label.file_system, &root) != 0 ||
-        fstatvfs(root, &fs) < 0)
+    if (mount_detached(path, pool->label.file_system, &root) != 0 || fstatvfs(root, &fs) < 0)
         return;
     item->inodes = fs.f_files - fs.f_ffree;
-    inventory_put(&pool->inventory, *item);
+    inventory_update(&pool->inventory, *item);
+}
+
+/* Brings the figures of a volume up to date, when it has a device; one that has none has not
+ * changed since they were noted. MAKE: one is made when they were never noted. */
+static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, bool make)
+{
+    char name[DEVICE_NAME], path[DEVICE_PATH];
+    struct device_state state;
+
+    name_volume(pool->name, item->id, name);
+    device_path(name, path);
+    if (device_look(name, &state, NULL) != 0)
+        return;
+    if (state.live)
+        activation_measure(pool, item, name);
+    if (state.live && state.opened > 0)
+        usage_ask_mounted(pool, item, path);
+    else if (state.live)
+        (void)activation_note(pool, item, path, NULL);
+    else if (make && item->inodes == INVENTORY_UNKNOWN)
+        (void)activation_begin(pool, item, NULL);
 }
 
 /* What was shared at birth, when this daemon was not there: the parent, which changes no more,
@@ -33,11 +50,11 @@ static void usage_recall_birth(struct thin_pool *pool, struct inventory_item *it
 
     if (parent != 0 && !inventory_find(&pool->inventory, parent, &origin))
         return;
-    if (parent != 0 && origin.inodes == INVENTORY_UNKNOWN && any_length)
-        (void)activation_begin(pool, &origin, NULL);
+    if (parent != 0 && origin.inodes == INVENTORY_UNKNOWN)
+        usage_refresh(pool, &origin, any_length);
     item->born = origin.mapped;
     item->born_inodes = origin.inodes;
-    inventory_put(&pool->inventory, *item);
+    inventory_update(&pool->inventory, *item);
 }
 
 static uint64_t beyond(uint64_t now, uint64_t before)
@@ -50,18 +67,11 @@ int usage_of_volume(struct thin_pool *pool, uint64_t id, uint64_t parent, bool a
                     struct volume_usage *usage, struct reason *why)
 {
     struct inventory_item item;
-    struct device_state state;
-    char name[DEVICE_NAME];
 
     if (!inventory_find(&pool->inventory, id, &item))
         return refuse(why, CONDITION_NOT_FOUND, "volume %" PRIu64 " of the pool %s", id,
                       pool->name);
-    name_volume(pool->name, id, name);
-    if (device_look(name, &state, NULL) == 0 && state.live) {
-        activation_measure(pool, &item, name);
-        if (state.opened > 0)
-            usage_count_inodes(pool, &item, name);
-    }
+    usage_refresh(pool, &item, any_length);
     if (item.born == INVENTORY_UNKNOWN || item.born_inodes == INVENTORY_UNKNOWN)
         usage_recall_birth(pool, &item, parent, any_length);
     *usage = (struct volume_usage){

@@ -227,7 +227,7 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
         error = syncfs(root) < 0 ? -errno : 0;
         if (inventory_find(&pool->inventory, id, &item)) {
             item.inodes = inodes_of(root);
-            inventory_put(&pool->inventory, item);
+            inventory_update(&pool->inventory, item);
         }
         close(take_fd(&root));
     }

@@ -37,7 +37,11 @@ static void items_are_found_replaced_and_dropped(void **state)
     assert_false(inventory_is_taken(&inventory, 9, &other));
     inventory_drop(&inventory, 0x1000009); /* not the one there is */
     assert_true(inventory_find(&inventory, 9, &item));
+    inventory_update(&inventory, (struct inventory_item){.id = 9, .mapped = 3});
+    assert_true(inventory_find(&inventory, 9, &item));
+    assert_int_equal(item.mapped, 3);
     inventory_drop(&inventory, 9);
+    inventory_update(&inventory, (struct inventory_item){.id = 9, .mapped = 4});
     assert_false(inventory_find(&inventory, 9, &item));
     assert_true(inventory_find(&inventory, 9 + INVENTORY_BUCKETS, &item));
 

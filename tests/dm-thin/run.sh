@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# run.sh [unit] [suite-ext4] [suite-xfs] [conformance-ext4] [conformance-xfs]
+#
+# What there is to test about thin volumes, all of it or the named parts: on this machine when its kernel
+# has device-mapper, else in a virtual machine with Debian's (tests/vm).
+set -euo pipefail
+# shellcheck source=../lib/rig.sh
+. "$(dirname "$0")/../lib/rig.sh"
+
+parts=("$@")
+[ $# -gt 0 ] || parts=(unit suite-ext4 conformance-ext4 suite-xfs conformance-xfs)
+rig_need_root
+cowsnapd_need
+if [ -w "$RIG_BUILD" ]; then
+    "$RIG_TESTS/suite/run.sh" --build >/dev/null
+    "$RIG_TESTS/conformance/run.sh" --build >/dev/null
+fi
+if [ -w "$RIG_BUILD" ] && ! rig_has_thin_pools; then
+    export COWSNAP_BUILD=$RIG_BUILD
+    exec "$RIG_TESTS/vm/run" --memory 6G --timeout 5400 -- "$RIG_TESTS/dm-thin/run.sh" "${parts[@]}"
+fi
+rig_need_device_mapper
+
+passed=0 failed=0 skipped=0
+unit() {
+    local name log status
+    for name in thin_pool volume; do
+        log=$(mktemp)
+        status=0
+        "$RIG_BUILD/tests/unit/dm-thin/test_$name" >"$log" 2>&1 || status=$?
+        if [ "$status" = 0 ]; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            tail -n 40 "$log" >&2
+        fi
+        rm -f "$log"
+    done
+}
+
+# The last line of a suite that counts tells how many.
+suite() {
+    local out status=0 good=0 bad=0 skips=0
+    out=$("$@") || status=$?
+    printf '%s\n' "$out"
+    read -r good bad skips < <(sed -nE 's/^count: //p; s/.*: ([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' <<<"$out" | tail -n 1) || true
+    [ "$status" = 0 ] || [ "${bad:-0}" -gt 0 ] || bad=1
+    passed=$((passed + ${good:-0})) failed=$((failed + ${bad:-0})) skipped=$((skipped + ${skips:-0}))
+}
+
+for part in "${parts[@]}"; do
+    case $part in
+    unit) unit ;;
+    suite-ext4 | suite-xfs) suite "$RIG_TESTS/suite/run.sh" "${part#*-}" -test.timeout 40m ;;
+    conformance-ext4 | conformance-xfs) suite "$RIG_TESTS/conformance/run.sh" "${part#*-}" -test.timeout 40m ;;
+    *) rig_fail "there is no part '$part'" ;;
+    esac
+done
+echo "summary: thin volumes: $passed passed, $failed failed, $skipped skipped"
+echo "count: $passed $failed $skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
