@@ -246,7 +246,9 @@ static void a_journal_left_open_is_replayed_for_views(void **state)
     rig_must(ops->create(rig->backend, 1, &why));
     scoped_fd int root = rig_root(rig, 1);
     assert_int_equal(rig_write(root, "in-the-journal", 5000), 0);
-    assert_int_equal(syncfs(root), 0); /* durable, but not yet where a mount without replay looks */
+    scoped_fd int file = openat(root, "in-the-journal", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(fsync(file), 0); /* durable, but not yet where a mount without replay looks */
+    close(take_fd(&file));
     /* the disk at this moment, as a power cut leaves it: a clone of the device without freezing */
     assert_int_equal(device_message(rig->pool, "create_snap 2 1"), 0);
     close(take_fd(&root));
