@@ -39,7 +39,10 @@ step_differential() { tests/differential/run.sh; }
 step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
 step_fuzz() { tests/fuzz/run.sh; }
-step_dm_thin() { tests/dm-thin/run.sh; }
+step_dm_thin() {
+    install_vm_packages && tests/suite/run.sh --build && tests/conformance/run.sh --build &&
+        tests/vm/run --device-mapper --memory 6G --timeout 5400 -- tests/dm-thin/run.sh
+}
 step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool)

@@ -3,8 +3,11 @@
 #
 # run.sh [unit] [suite-ext4] [suite-xfs] [conformance-ext4] [conformance-xfs]
 #
-# What there is to test about thin volumes, all of it or the named parts: on this machine when its kernel
-# has device-mapper, else in a virtual machine with Debian's (tests/vm).
+# What there is to test about thin volumes, all of it or the named parts. It needs a kernel with
+# device-mapper; tests/vm has one:
+#
+#   tests/suite/run.sh --build && tests/conformance/run.sh --build
+#   tests/vm/run --device-mapper --memory 6G --timeout 5400 -- tests/dm-thin/run.sh
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
@@ -13,14 +16,6 @@ parts=("$@")
 [ $# -gt 0 ] || parts=(unit suite-ext4 conformance-ext4 suite-xfs conformance-xfs)
 rig_need_root
 cowsnapd_need
-if [ -w "$RIG_BUILD" ]; then
-    "$RIG_TESTS/suite/run.sh" --build >/dev/null
-    "$RIG_TESTS/conformance/run.sh" --build >/dev/null
-fi
-if [ -w "$RIG_BUILD" ] && ! rig_has_thin_pools; then
-    export COWSNAP_BUILD=$RIG_BUILD
-    exec "$RIG_TESTS/vm/run" --memory 6G --timeout 5400 -- "$RIG_TESTS/dm-thin/run.sh" "${parts[@]}"
-fi
 rig_need_device_mapper
 
 passed=0 failed=0 skipped=0
