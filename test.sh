@@ -56,7 +56,7 @@ all=(
     conformance-by-subvolume refused
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
-    vm-btrfs-6.1 vm-btrfs-6.12
+    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin
     speed
 )
 
