@@ -103,7 +103,8 @@ static void *clone_some(void *context)
             result = options->ops->clone(options->backend, batch->ids[at], batch->parent, &why);
         if (!result && stock_put(&snapshots->stock, batch->ids[at], batch->parent))
             continue;
-        if (result && !atomic_exchange(&batch->refused, true))
+        /* CONDITION_EXISTS: a number that the backend cannot have; the next ones will do */
+        if (result && result != CONDITION_EXISTS && !atomic_exchange(&batch->refused, true))
             log_info("no more ready clones are made for now: %s", why.text);
         end_clones(snapshots, &failed);
     }

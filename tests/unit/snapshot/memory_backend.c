@@ -218,8 +218,7 @@ static int memory_clone(struct backend *backend, uint64_t id, uint64_t parent, s
     pass_gate(backend);
     if (!memory_backend_has(backend, parent))
         return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)parent);
-    swap(backend, id, true);
-    return 0;
+    return memory_create(backend, id, why);
 }
 
 static int memory_remove(struct backend *backend, uint64_t id, struct reason *why)

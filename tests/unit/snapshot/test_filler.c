@@ -68,6 +68,15 @@ static void a_parent_in_demand_is_cloned_in_advance(void **state)
     assert_non_null(strstr(rig_list(rig), "third(active,image)"));
 }
 
+static void a_number_that_the_backend_cannot_have_is_passed_over(void **state)
+{
+    struct rig *rig = *state;
+
+    memory_backend_forbid(rig->backend, 5); /* one of those that the stock gets */
+    bring_in_demand(rig);
+    assert_false(memory_backend_has(rig->backend, 5));
+}
+
 static void it_is_filled_again_when_half_of_it_is_gone(void **state)
 {
     struct rig *rig = *state;
@@ -180,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(a_parent_in_demand_is_cloned_in_advance),
+        with_rig(a_number_that_the_backend_cannot_have_is_passed_over),
         with_rig(it_is_filled_again_when_half_of_it_is_gone),
         with_rig(a_refused_prepare_takes_nothing),
         with_rig(the_stock_goes_with_its_parent),
