@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/arguments.h"
 
+#include "base/flag.h"
 #include "base/word.h"
 
 #include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 const char arguments_common_help[] =
@@ -43,34 +45,18 @@ static size_t list_flags(struct option *flags, const struct command *command)
     return count;
 }
 
-/* "cowsnap --help" or "cowsnap ls --help": where the flags that WORD should be one of are told. */
-#define SEE "see cowsnap %s%s--help"
-#define SEE_WORDS(command) (command) ? (command)->name : "", (command) ? " " : ""
+/* "cowsnap --help" or "cowsnap ls --help": where the flags are told that a word should be one of.
+ */
+#define HELP "cowsnap %s%s--help"
+#define HELP_WORDS(command) (command) ? (command)->name : "", (command) ? " " : ""
 
-/* WORD is an argument that is no flag of ours, with its dashes and perhaps "=value". */
 static int refuse_flag(const char *word, const struct option *flags, size_t count,
                        const struct command *command, struct reason *why)
 {
-    struct bytes name = bytes_from(word, strcspn(word, "="));
-    struct bytes bare = name;
-    const char *nearest = NULL;
-    unsigned least = UINT_MAX;
+    char see[64];
 
-    while (bare.length > 0 && *bare.data == '-')
-        bare = bytes_from(bare.data + 1, bare.length - 1);
-    for (size_t i = 0; i < count; i++) {
-        unsigned distance = word_distance(bare, bytes_of(flags[i].name));
-
-        if (distance < least && word_is_near(bare, distance)) {
-            least = distance;
-            nearest = flags[i].name;
-        }
-    }
-    if (nearest)
-        return refuse(why, CONDITION_INVALID, "%s is not an option; did you mean --%s?",
-                      quoted(name), nearest);
-    return refuse(why, CONDITION_INVALID, "%s is not an option; " SEE, quoted(name),
-                  SEE_WORDS(command));
+    snprintf(see, sizeof(see), HELP, HELP_WORDS(command));
+    return flag_refuse(word, flags, count, see, why);
 }
 
 static void put_flag(struct arguments *arguments, int flag)
@@ -122,11 +108,11 @@ static int parse_flags(struct arguments *arguments, int argc, char **argv, int *
         const char *word = flag == ':' || flag == '?' ? refused_word(argv, letter) : NULL;
 
         if (flag == ':')
-            return refuse(why, CONDITION_INVALID, "%s wants a value; " SEE, word,
-                          SEE_WORDS(command));
+            return refuse(why, CONDITION_INVALID, "%s wants a value; see " HELP, word,
+                          HELP_WORDS(command));
         if (flag == '?' && optopt >= FLAG_OWN)
-            return refuse(why, CONDITION_INVALID, "%s takes no value; " SEE,
-                          quoted(bytes_from(word, strcspn(word, "="))), SEE_WORDS(command));
+            return refuse(why, CONDITION_INVALID, "%s takes no value; see " HELP,
+                          quoted(bytes_from(word, strcspn(word, "="))), HELP_WORDS(command));
         if (flag == '?')
             return refuse_flag(word, flags, count, command, why);
         put_flag(arguments, flag);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/options.h"
 
-#include "base/word.h"
+#include "base/flag.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -46,31 +46,6 @@ static size_t list_flags(struct option *flags)
     return count;
 }
 
-/* WORD is an argument that is no flag of ours, with its dashes and perhaps "=value". */
-static int refuse_flag(const char *word, const struct option *flags, size_t count,
-                       struct reason *why)
-{
-    struct bytes name = bytes_from(word, strcspn(word, "="));
-    struct bytes bare = name;
-    const char *nearest = NULL;
-    unsigned least = UINT_MAX;
-
-    while (bare.length > 0 && *bare.data == '-')
-        bare = bytes_from(bare.data + 1, bare.length - 1);
-    for (size_t i = 0; i < count; i++) {
-        unsigned distance = word_distance(bare, bytes_of(flags[i].name));
-
-        if (distance < least && word_is_near(bare, distance)) {
-            least = distance;
-            nearest = flags[i].name;
-        }
-    }
-    if (nearest)
-        return refuse(why, CONDITION_INVALID, "%s is not an option; did you mean --%s?",
-                      quoted(name), nearest);
-    return refuse(why, CONDITION_INVALID, "%s is not an option; see cowsnapd --help", quoted(name));
-}
-
 int options_parse(struct options *options, int argc, char **argv, struct reason *why)
 {
     struct option flags[FLAGS_MOST + 1];
@@ -94,7 +69,7 @@ int options_parse(struct options *options, int argc, char **argv, struct reason 
             return refuse(why, CONDITION_INVALID, "%s takes no value; see cowsnapd --help",
                           quoted(bytes_from(argv[at], strcspn(argv[at], "="))));
         if (flag == '?')
-            return refuse_flag(argv[at], flags, count, why);
+            return flag_refuse(argv[at], flags, count, "cowsnapd --help", why);
         if (flag == FLAG_CONFIG)
             options->config_file = optarg;
         else if (flag == FLAG_HELP)
