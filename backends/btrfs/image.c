@@ -2,6 +2,7 @@
 #include "backends/btrfs/image.h"
 
 #include "backends/btrfs/mkfs.h"
+#include "backends/embedded.h"
 #include "backends/loop.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -15,31 +16,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 
 #define MIB UINT64_C(1048576)
-
-/* Four fifths of what is free: so the pool says that it is full, which every caller understands,
- * before the disk below it is, which ends in write errors. */
-static int image_default_size(int root, const char *root_path, uint64_t *size, struct reason *why)
-{
-    struct statfs disk;
-
-    if (fstatfs(root, &disk) < 0)
-        return failure(why, errno, "free space of %s", quoted(bytes_of(root_path)));
-    uint64_t available = (uint64_t)disk.f_bavail * (uint64_t)disk.f_bsize;
-
-    *size = available / 5 * 4;
-    if (*size > IMAGE_SIZE_DEFAULT)
-        *size = IMAGE_SIZE_DEFAULT;
-    if (*size < IMAGE_SIZE_LEAST)
-        return refuse(why, CONDITION_EXHAUSTED,
-                      "%s has only %" PRIu64
-                      " MiB free, too little for an embedded btrfs pool: free "
-                      "some, or name a folder on btrfs as pool_path",
-                      quoted(bytes_of(root_path)), available / MIB);
-    return 0;
-}
 
 /* Leaves a whole file system under the unfinished name, or nothing. */
 static int image_make_unfinished(int root, uint64_t size, struct reason *why)
@@ -71,18 +49,11 @@ static int image_make_unfinished(int root, uint64_t size, struct reason *why)
 
 int image_make(int root, const char *root_path, uint64_t size, struct reason *why)
 {
-    int result = 0;
+    int result =
+        embedded_size(root, root_path, "btrfs", "name a folder on btrfs as pool_path", &size, why);
 
-    if (size == 0)
-        result = image_default_size(root, root_path, &size, why);
     if (result != 0)
         return result;
-    if (size < IMAGE_SIZE_LEAST)
-        return refuse(why, CONDITION_INVALID,
-                      "pool_size %" PRIu64 " is too small for a btrfs pool: give at least %" PRIu64,
-                      size, IMAGE_SIZE_LEAST);
-    size -= size % MIB;
-
     result = image_make_unfinished(root, size, why);
     if (result != 0)
         return amend(why, result, "make the embedded pool in %s", quoted(bytes_of(root_path)));

@@ -14,14 +14,11 @@
 #define IMAGE_NAME "pool.img"
 #define IMAGE_NAME_UNFINISHED "pool.img.new"
 
-#define IMAGE_SIZE_LEAST (UINT64_C(128) << 20)   /* mkfs.btrfs takes 45 MiB; this is of some use */
-#define IMAGE_SIZE_DEFAULT (UINT64_C(100) << 30) /* at most; see image_make() */
-
 /* Makes pool.img in the folder ROOT (whose path ROOT_PATH is only for messages), SIZE bytes long;
- * 0: four fifths of what is free there, at most IMAGE_SIZE_DEFAULT. Until mkfs.btrfs has finished
- * and all is on disk the file has another name, so that a pool.img is always whole; the left-over
- * of an interrupted try is replaced. CONDITION_INVALID: SIZE is too small; CONDITION_UNAVAILABLE:
- * no mkfs.btrfs; CONDITION_EXHAUSTED: no room. */
+ * 0: as embedded_size() chooses. Until mkfs.btrfs has finished and all is on disk the file has
+ * another name, so that a pool.img is always whole; the left-over of an interrupted try is
+ * replaced. CONDITION_INVALID: SIZE is too small; CONDITION_UNAVAILABLE: no mkfs.btrfs;
+ * CONDITION_EXHAUSTED: no room. */
 int image_make(int root, const char *root_path, uint64_t size, struct reason *why);
 
 /* Mounts pool.img of ROOT on its folder POOL by a loop device that goes away by itself with the

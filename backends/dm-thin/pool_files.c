@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/dm-thin/pool_files.h"
 
+#include "backends/embedded.h"
 #include "backends/loop.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 
 #define UNFINISHED POOL_FILES ".new"
 #define MIB UINT64_C(1048576)
@@ -46,27 +46,6 @@ int pool_files_name(int root, char name[NAME_POOL], struct reason *why)
     if (!name_is_fit(name))
         return failure(why, EBADMSG, "the pool's name in " POOL_FILES "/name reads %s",
                        quoted(bytes_of(name)));
-    return 0;
-}
-
-/* So that the pool says that it is full, which is understood, before the disk below is. */
-static int default_size(int root, const char *root_path, uint64_t *size, struct reason *why)
-{
-    struct statfs disk;
-
-    if (fstatfs(root, &disk) < 0)
-        return failure(why, errno, "free space of %s", quoted(bytes_of(root_path)));
-    uint64_t available = (uint64_t)disk.f_bavail * (uint64_t)disk.f_bsize;
-
-    *size = available / 5 * 4;
-    if (*size > POOL_SIZE_DEFAULT)
-        *size = POOL_SIZE_DEFAULT;
-    if (*size < POOL_SIZE_LEAST)
-        return refuse(why, CONDITION_EXHAUSTED,
-                      "%s has only %" PRIu64
-                      " MiB free, too little for an embedded thin pool: free "
-                      "some, or name a pool or devices in [dm_thin]",
-                      quoted(bytes_of(root_path)), available / MIB);
     return 0;
 }
 
@@ -132,15 +111,11 @@ int pool_files_make(int root, const char *root_path, bool embedded, uint64_t siz
     int result = 0;
 
     remove_folder(root, UNFINISHED);
-    if (embedded && size == 0)
-        result = default_size(root, root_path, &size, why);
+    if (embedded)
+        result = embedded_size(root, root_path, "thin", "name a pool or devices in [dm_thin]",
+                               &size, why);
     if (result != 0)
         return result;
-    if (embedded && size < POOL_SIZE_LEAST)
-        return refuse(why, CONDITION_INVALID,
-                      "pool_size %" PRIu64 " is too small for a thin pool: give at least %" PRIu64,
-                      size, POOL_SIZE_LEAST);
-    size -= size % MIB;
     result = make_unfinished(root, embedded, size, why);
     if (result == 0 && (renameat(root, UNFINISHED, root, POOL_FILES) < 0 || fsync(root) < 0))
         result = failure(why, errno, "give %s/" POOL_FILES " its name", root_path);

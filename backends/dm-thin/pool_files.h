@@ -17,18 +17,14 @@
 #define POOL_FILES_DATA POOL_FILES "/data"
 #define POOL_FILES_METADATA POOL_FILES "/metadata"
 
-#define POOL_SIZE_LEAST (UINT64_C(128) << 20)
-#define POOL_SIZE_DEFAULT (UINT64_C(100) << 30) /* at most; see pool_files_make() */
-
 #define POOL_METADATA_MOST (UINT64_C(16192) << 20) /* THIN_METADATA_MAX_SECTORS of the kernel */
 
 /* The pool's name into NAME; CONDITION_NOT_FOUND when there is no folder yet. */
 int pool_files_name(int root, char name[NAME_POOL], struct reason *why);
 
 /* Makes the folder, with a name that no other pool has, and EMBEDDED: with data of SIZE bytes (0:
- * four fifths of what is free there, at most POOL_SIZE_DEFAULT) and metadata to match. It gets its
- * own name last: a folder thin-pool is always whole. CONDITION_INVALID: SIZE is too small;
- * CONDITION_EXHAUSTED: no room. */
+ * as embedded_size() chooses) and metadata to match. It gets its own name last: a folder thin-pool
+ * is always whole. CONDITION_INVALID: SIZE is too small; CONDITION_EXHAUSTED: no room. */
 int pool_files_make(int root, const char *root_path, bool embedded, uint64_t size,
                     struct reason *why);
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/embedded.h"
+
+#include "base/bytes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/statfs.h>
+
+#define MIB UINT64_C(1048576)
+
+static int default_size(int root, const char *root_path, const char *kind, const char *instead,
+                        uint64_t *size, struct reason *why)
+{
+    struct statfs disk;
+
+    if (fstatfs(root, &disk) < 0)
+        return failure(why, errno, "free space of %s", quoted(bytes_of(root_path)));
+    uint64_t available = (uint64_t)disk.f_bavail * (uint64_t)disk.f_bsize;
+
+    *size = available / 5 * 4;
+    if (*size > EMBEDDED_SIZE_DEFAULT)
+        *size = EMBEDDED_SIZE_DEFAULT;
+    if (*size < EMBEDDED_SIZE_LEAST)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "%s has only %" PRIu64
+                      " MiB free, too little for an embedded %s pool: free some, or %s",
+                      quoted(bytes_of(root_path)), available / MIB, kind, instead);
+    return 0;
+}
+
+int embedded_size(int root, const char *root_path, const char *kind, const char *instead,
+                  uint64_t *size, struct reason *why)
+{
+    int result = 0;
+
+    if (*size == 0)
+        result = default_size(root, root_path, kind, instead, size, why);
+    if (result != 0)
+        return result;
+    if (*size < EMBEDDED_SIZE_LEAST)
+        return refuse(why, CONDITION_INVALID,
+                      "pool_size %" PRIu64 " is too small for a %s pool: give at least %" PRIu64,
+                      *size, kind, EMBEDDED_SIZE_LEAST);
+    *size -= *size % MIB;
+    return 0;
+}
