@@ -2,6 +2,7 @@
 #include "config/settings.h"
 
 #include "config/size.h"
+#include "snapshot/stock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -56,7 +57,7 @@ const struct setting settings[] = {
     {"server.grace_seconds", NULL, SETTING_NUMBER, AT(server.grace_seconds), .most = 3600},
     {"snapshots.share_layers", NULL, SETTING_SWITCH, AT(snapshots.share_layers)},
     {"snapshots.seal", NULL, SETTING_SWITCH, AT(snapshots.seal)},
-    {"snapshots.stock", NULL, SETTING_NUMBER, AT(snapshots.stock), .most = 512},
+    {"snapshots.stock", NULL, SETTING_NUMBER, AT(snapshots.stock), .most = STOCK_MOST},
 };
 _Static_assert(sizeof(settings) / sizeof(settings[0]) == SETTINGS, "SETTINGS counts them");
 
