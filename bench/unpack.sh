@@ -16,13 +16,16 @@ unpack_image() {
     echo "$made"
 }
 
+# unpack_random SIZE: bytes of no pattern, always the same.
+unpack_random() { head -c "$1" /dev/zero | openssl enc -aes-128-ctr -pass pass:cowsnap -nosalt -md sha256 2>/dev/null; }
+
 # One layer that is a single large file of no pattern.
 unpack_large_image() {
     local size=$1 made=$RIG_BUILD/images/large-$1.oci.tar
     if [ ! -e "$made" ]; then
         progress "making an image of one file …"
         mkdir -p "$RIG_DIR/large"
-        openssl enc -aes-128-ctr -pass pass:cowsnap -nosalt -md sha256 </dev/zero 2>/dev/null | head -c "$size" >"$RIG_DIR/large/file"
+        unpack_random "$size" >"$RIG_DIR/large/file"
         tar -C "$RIG_DIR/large" --owner=0 --group=0 --numeric-owner --mtime=@1700000000 -cf "$RIG_DIR/large.tar" .
         "$RIG_PYTHON" tests/images/oci_archive.py "$made" cowsnap.test/large:latest "$RIG_DIR/large.tar=none" >/dev/null
         rm -rf "$RIG_DIR/large" "$RIG_DIR/large.tar"
@@ -30,21 +33,14 @@ unpack_large_image() {
     echo "$made"
 }
 
-# forget SNAPSHOTTER: its snapshots, children first, and their space.
-forget_round() {
-    local name
-    for name in $(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1 { print $1 }'); do
-        ctr snapshots --snapshotter "$1" rm "$name" </dev/null >/dev/null 2>&1 || true
-    done
-    [ -z "$(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1')" ]
-}
+# forget SNAPSHOTTER: its snapshots and their space.
 forget() {
-    rig_until 120 forget_round "$1" || rig_fail "snapshots of $1 cannot be removed"
+    ctr_forget "$1" 120
     btrfs subvolume sync "$unpack_pool" >/dev/null
     sync
 }
 
-# unpack WHO SNAPSHOTTER IMAGE DIGEST FOLDER: one measurement.
+# unpack_once WHO SNAPSHOTTER IMAGE DIGEST FOLDER: one measurement.
 unpack_once() {
     local who=$1 snapshotter=$2 image=$3 digest=$4 folder=$5 start took synced peak=0 before
     sync
@@ -86,8 +82,8 @@ unpack_run() {
         digest=$(unpack_digest "$(ctr images ls -q | tail -n 1)")
         for ((round = 1; round <= rounds; round++)); do
             for who in $(unpack_who "${image%%=*}"); do
-                progress "unpack, image $image, round $round of $rounds: $who"
-                unpack_as "$who" "${image%%=*}" "$digest" "$bin" "$root"
+                progress "unpack, image ${image%%=*}, round $round of $rounds: $who"
+                unpack_as "$who" "${image%%=*}" "$digest"
             done
         done
         unpack_floor "${image%%=*}" "$digest" "$root"
@@ -139,7 +135,7 @@ unpack_as() {
 unpack_dd() {
     local start size
     size=$([ -n "$quick" ] && echo $((512 << 20)) || echo $((2 << 30)))
-    openssl enc -aes-128-ctr -pass pass:cowsnap -nosalt -md sha256 </dev/zero 2>/dev/null | head -c "$size" >"$RIG_DIR/dd-in"
+    unpack_random "$size" >"$RIG_DIR/dd-in"
     cat "$RIG_DIR/dd-in" >/dev/null
     sync
     start=$(rig_now)

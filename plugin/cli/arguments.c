@@ -2,7 +2,6 @@
 #include "cli/arguments.h"
 
 #include "base/flag.h"
-#include "base/word.h"
 
 #include <getopt.h>
 #include <limits.h>

@@ -53,13 +53,4 @@ pid=$!
 rig_undo_later rig_stop "$pid" 10
 wait "$pid" || status=$?
 
-passed=$(grep -c '^--- PASS: ' "$RIG_DIR/conformance.log" || true)
-failed=$(grep -c '^--- FAIL: ' "$RIG_DIR/conformance.log" || true)
-skipped=$(grep -c '^--- SKIP: ' "$RIG_DIR/conformance.log" || true)
-if [ "$status" != 0 ]; then
-    grep -vE '^=== |^--- PASS' "$RIG_DIR/conformance.log" | tail -n 100 >&2
-    tail -n 20 "$RIG_DIR/t/root/server.log" >&2 || true
-fi
-echo "summary: conformance ($mode): $passed passed, $failed failed, $skipped skipped"
-echo "count: $passed $failed $skipped"
-[ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
+rig_go_verdict "conformance ($mode)" "$RIG_DIR/conformance.log" top "$status"

@@ -111,6 +111,20 @@ containerd_log() { tail -n "${1:-40}" "$CONTAINERD_DIR/containerd.log" >&2 || tr
 # The client of the same version, in this run's own namespace.
 ctr() { "$CONTAINERD_BIN/ctr" -a "$CONTAINERD_SOCKET" "$@"; }
 
+# ctr_forget SNAPSHOTTER SECONDS: removes all snapshots of it. Children go first, and the list does not tell
+# them, so rounds follow until none is left.
+ctr_forget() {
+    rig_until "$2" ctr_forget_round "$1" || rig_fail "snapshots of $1 cannot be removed: $(cat "$RIG_DIR/forget.log")"
+}
+
+ctr_forget_round() {
+    local name
+    for name in $(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1 { print $1 }'); do
+        ctr snapshots --snapshotter "$1" rm "$name" </dev/null >/dev/null 2>"$RIG_DIR/forget.log" || true
+    done
+    [ -z "$(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1')" ]
+}
+
 containerd_stop() {
     [ -n "$CONTAINERD_PID" ] || return 0
     local pid=$CONTAINERD_PID

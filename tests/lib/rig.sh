@@ -206,6 +206,24 @@ rig_tool() {
     echo "$built"
 }
 
+# rig_go_verdict TITLE LOG DEPTH STATUS: counts the checks of a test binary's LOG (DEPTH: top for whole tests, all for
+# their parts as well), shows what failed, and ends in the lines that test.sh reads. Fails when anything did, and
+# when nothing was checked.
+rig_go_verdict() {
+    local title=$1 log=$2 indent='' status=$4 passed failed skipped
+    [ "$3" = top ] || indent=' *'
+    passed=$(grep -c "^$indent--- PASS: " "$log" || true)
+    failed=$(grep -c "^$indent--- FAIL: " "$log" || true)
+    skipped=$(grep -c "^$indent--- SKIP: " "$log" || true)
+    if [ "$status" != 0 ]; then
+        grep -v -e '^=== ' -e "^$indent--- PASS" "$log" | tail -n 100 >&2
+        tail -n 20 "$RIG_DIR/t/root/server.log" >&2 || true
+    fi
+    echo "summary: $title: $passed passed, $failed failed, $skipped skipped"
+    echo "count: $passed $failed $skipped"
+    [ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+
 # Whether this machine's own kernel has device-mapper's thin pools, loaded if need be, and we may use them.
 rig_has_thin_pools() {
     modprobe -q dm_thin_pool 2>/dev/null || true

@@ -33,13 +33,4 @@ pid=$!
 rig_undo_later rig_stop "$pid" 10
 wait "$pid" || status=$?
 
-passed=$(grep -cE '^ *--- PASS: ' "$RIG_DIR/refused.log" || true)
-failed=$(grep -cE '^ *--- FAIL: ' "$RIG_DIR/refused.log" || true)
-skipped=$(grep -cE '^ *--- SKIP: ' "$RIG_DIR/refused.log" || true)
-if [ "$status" != 0 ]; then
-    grep -vE '^=== |^ *--- PASS' "$RIG_DIR/refused.log" | tail -n 100 >&2
-    tail -n 20 "$RIG_DIR/t/root/server.log" >&2 || true
-fi
-echo "summary: bad input: $passed passed, $failed failed, $skipped skipped"
-echo "count: $passed $failed $skipped"
-[ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
+rig_go_verdict "bad input" "$RIG_DIR/refused.log" all "$status"

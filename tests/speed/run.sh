@@ -27,18 +27,8 @@ containerd_start "$RIG_DIR/c" "$bin" cowsnap cowsnap-diff no-gc
 ctr images import --no-unpack "$archive" >/dev/null
 digest=$(ctr images ls | awk 'NR == 2 { print $3 }')
 
-# One round over the snapshots of one snapshotter: children go first, and the list does not tell them, so
-# rounds follow until none is left.
-forget_round() {
-    local name
-    for name in $(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1 { print $1 }'); do
-        ctr snapshots --snapshotter "$1" rm "$name" </dev/null >/dev/null 2>"$RIG_DIR/forget.log" || true
-    done
-    [ -z "$(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1')" ]
-}
-
 forget() {
-    rig_until 60 forget_round "$1" || rig_fail "snapshots of $1 cannot be removed: $(cat "$RIG_DIR/forget.log")"
+    ctr_forget "$1" 60
     btrfs subvolume sync "$RIG_DIR/pool" >/dev/null
     sync -f "$RIG_DIR/pool"
 }
