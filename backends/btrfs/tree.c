@@ -96,7 +96,8 @@ int tree_find_first(int fd, uint64_t tree, struct tree_key first, struct tree_ke
                     struct tree_key *key, void *data, size_t room)
 {
     struct tree_cursor cursor;
-    struct tree_item item;
+    /* The initial value tells nothing: gcc 13 and 14 do not see that 1 means an item. */
+    struct tree_item item = {0};
     int result = tree_open(&cursor, fd, tree, first, last, 0, 1);
 
     if (result == 0)

@@ -81,10 +81,17 @@ std::vector<toml_item> items_by_line(const toml::table &document)
     return items;
 }
 
+/* Every dot of a key is one more table in a table, and toml++ takes such a tower down by recursion:
+ * its limit for nested values does not count them, and with 30,000 of them Ubuntu 24.04's library
+ * runs out of stack. A key has no line break in it, so the length of a line bounds its dots. No
+ * setting is as long: the longest is a path, of at most PATH_MAX (4,096) bytes. */
+constexpr size_t longest_line = 8192;
+
 /* toml++ decodes ahead of what it parses, and so tells a wrong line for bytes that are no UTF-8. */
-int check_encoding(struct bytes document, const char *name, struct reason *why)
+int check_lines(struct bytes document, const char *name, struct reason *why)
 {
     unsigned line = 1;
+    size_t length = 0;
 
     while (document.length > 0) {
         size_t sequence = bytes_utf8_sequence(document);
@@ -93,7 +100,16 @@ int check_encoding(struct bytes document, const char *name, struct reason *why)
             return refuse(why, CONDITION_INVALID,
                           "%s:%u: not valid TOML: the byte 0x%02x is not UTF-8 here", name, line,
                           document.data[0]);
-        line += document.data[0] == '\n';
+        length += sequence;
+        if (length > longest_line)
+            return refuse(
+                why, CONDITION_INVALID,
+                "%s:%u: the line is longer than %zu bytes; no setting needs that, shorten it", name,
+                line, longest_line);
+        if (document.data[0] == '\n') {
+            line++;
+            length = 0;
+        }
         document = bytes_from(document.data + sequence, document.length - sequence);
     }
     return 0;
@@ -104,7 +120,7 @@ int check_encoding(struct bytes document, const char *name, struct reason *why)
 int toml_read(struct bytes document, const char *name, toml_visit *visit, void *context,
               struct reason *why)
 {
-    if (int result = check_encoding(document, name, why))
+    if (int result = check_lines(document, name, why))
         return result;
     try {
         const char *text = reinterpret_cast<const char *>(document.data);

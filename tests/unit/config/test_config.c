@@ -375,26 +375,63 @@ static void a_file_may_miss_only_where_allowed(void **state)
 }
 
 /* Deep documents must not bring down the parser or us. */
-static void deep_nesting_is_refused(void **state)
+/* A header and a key below it, as deep as one line of each may go. */
+static void deep_keys_are_refused(void **state)
 {
-    size_t length = 60000;
-    char *document = malloc(length + 8);
+    enum { LINE = 8190 };
+    char *document = malloc(2 * LINE + 16), *end = document;
     struct config config;
     struct reason why = {0};
 
     (void)state;
     assert_non_null(document);
-    for (size_t i = 0; i < length; i += 2)
-        memcpy(document + i, "a.", 2);
-    memcpy(document + length, "a = 1", 6);
+    *end++ = '[';
+    for (size_t i = 0; i < LINE - 4; i += 2)
+        end = mempcpy(end, "a.", 2);
+    end = mempcpy(end, "a]\n", 3);
+    for (size_t i = 0; i < LINE - 6; i += 2)
+        end = mempcpy(end, "a.", 2);
+    memcpy(end, "a = 1", 6);
     assert_int_equal(config_defaults(&config, &why), 0);
     assert_int_equal(config_read(&config, bytes_of(document), "f.toml", &why), CONDITION_INVALID);
     assert_memory_equal(why.text, "f.toml:1: ", 10);
-    memcpy(document, "a = ", 4);
-    memset(document + 4, '[', length - 4);
-    document[length] = '\0';
+    assert_null(strstr(why.text, "longer than"));
+    config_clear(&config);
+    free(document);
+}
+
+static void deep_values_are_refused(void **state)
+{
+    char document[8001] = "a = ";
+    struct config config;
+    struct reason why = {0};
+
+    (void)state;
+    memset(document + 4, '[', sizeof document - 5);
+    assert_int_equal(config_defaults(&config, &why), 0);
     assert_int_equal(config_read(&config, bytes_of(document), "f.toml", &why), CONDITION_INVALID);
     assert_memory_equal(why.text, "f.toml:1: not valid TOML: ", 26);
+    config_clear(&config);
+}
+
+static void a_long_line_is_refused(void **state)
+{
+    enum { LENGTH = 60000 };
+    char *document = malloc(LENGTH + 16);
+    struct config config;
+    struct reason why = {0};
+
+    (void)state;
+    assert_non_null(document);
+    document[0] = '\n';
+    for (size_t i = 1; i < LENGTH; i += 2)
+        memcpy(document + i, "a.", 2);
+    memcpy(document + LENGTH + 1, "a = 1", 6);
+    assert_int_equal(config_defaults(&config, &why), 0);
+    assert_int_equal(config_read(&config, bytes_of(document), "f.toml", &why), CONDITION_INVALID);
+    assert_string_equal(why.text,
+                        "f.toml:2: the line is longer than 8192 bytes; no setting needs that, "
+                        "shorten it");
     config_clear(&config);
     free(document);
 }
@@ -413,7 +450,9 @@ int main(void)
         cmocka_unit_test(the_example_says_the_defaults),
         cmocka_unit_test(settings_that_do_not_go_together_are_refused),
         cmocka_unit_test(a_file_may_miss_only_where_allowed),
-        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(deep_keys_are_refused),
+        cmocka_unit_test(deep_values_are_refused),
+        cmocka_unit_test(a_long_line_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
