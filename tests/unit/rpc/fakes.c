@@ -16,8 +16,9 @@ static struct {
     pthread_cond_t changed;
     bool gate_open;
     unsigned at_gate, calls, cancellable, cancelled;
-    unsigned entries;
+    unsigned entries, listed;
     size_t label_bytes;
+    int failure;
     char last[4096];
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
@@ -26,8 +27,9 @@ void fakes_reset(void)
     pthread_mutex_lock(&fake.lock);
     fake.gate_open = false;
     fake.at_gate = fake.calls = fake.cancellable = fake.cancelled = 0;
-    fake.entries = 0;
+    fake.entries = fake.listed = 0;
     fake.label_bytes = 0;
+    fake.failure = 0;
     fake.last[0] = '\0';
     pthread_mutex_unlock(&fake.lock);
 }
@@ -81,12 +83,39 @@ unsigned fakes_calls(void)
     return calls;
 }
 
+unsigned fakes_listed(void)
+{
+    unsigned listed;
+
+    pthread_mutex_lock(&fake.lock);
+    listed = fake.listed;
+    pthread_mutex_unlock(&fake.lock);
+    return listed;
+}
+
 void fakes_set_list(unsigned entries, size_t label_bytes)
 {
     pthread_mutex_lock(&fake.lock);
     fake.entries = entries;
     fake.label_bytes = label_bytes;
     pthread_mutex_unlock(&fake.lock);
+}
+
+void fakes_break_disk(int error)
+{
+    pthread_mutex_lock(&fake.lock);
+    fake.failure = error;
+    pthread_mutex_unlock(&fake.lock);
+}
+
+static int disk_failure(struct reason *why)
+{
+    int error;
+
+    pthread_mutex_lock(&fake.lock);
+    error = fake.failure;
+    pthread_mutex_unlock(&fake.lock);
+    return error ? failure(why, error, "read the store") : 0;
 }
 
 const char *fakes_last(void)
@@ -226,14 +255,26 @@ int snapshots_list(struct snapshots *snapshots, const struct bytes *filters, siz
         char key[32];
         struct label label = {bytes_of("label"), bytes_from(value, label_bytes)};
         struct snapshot_info info = {
-            .kind = SNAPSHOT_COMMITTED, .labels = &label, .label_count = 1, .id = i + 1};
+            .parent = bytes_from("p\0q", 3),
+            .kind = i % 2 ? SNAPSHOT_ACTIVE : SNAPSHOT_COMMITTED,
+            .created = 1000000000 + i,
+            .labels = &label,
+            .label_count = 1,
+            .id = i + 1,
+            .parent_id = i + 2,
+            .usage_known = i % 2 == 0,
+            .usage_bytes = i + 3,
+            .usage_inodes = i + 4,
+            .sealed = i % 3 == 0,
+        };
 
         snprintf(key, sizeof(key), "key-%u", i);
         info.key = bytes_of(key);
         result = visit(context, &info, why);
+        count(&fake.listed);
     }
     free(value);
-    return result;
+    return result ? result : disk_failure(why);
 }
 
 int snapshots_usage(struct snapshots *snapshots, struct bytes key, struct volume_usage *usage,
@@ -321,15 +362,33 @@ int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *fig
                       struct reason *why)
 {
     (void)snapshots;
-    (void)why;
     note("figures");
     *figures = (struct snapshots_figures){
-        .store = {.snapshots = 10, .committed = 5, .active = 3, .views = 2, .schema = 1},
-        .pool = {.description = "a pool", .path = "/pool", .size = 1000, .embedded = true},
+        .store = {.snapshots = 10,
+                  .committed = 5,
+                  .active = 3,
+                  .views = 2,
+                  .schema = 1,
+                  .commits = 77,
+                  .requests = 88,
+                  .map_size = 1ull << 40,
+                  .map_used = 4096},
+        .pool = {.description = "a pool",
+                 .path = "/pool",
+                 .size = 1000,
+                 .used = 600,
+                 .available = 300,
+                 .metadata_size = 50,
+                 .metadata_used = 20,
+                 .embedded = true,
+                 .writable = true},
         .awaiting_removal = 4,
+        .awaiting_seal = 6,
+        .ready_clones = 7,
         .holds = 1,
+        .damaged = 9,
     };
-    return 0;
+    return disk_failure(why);
 }
 
 /* Cancellation is a flag, not an event: whoever looks at it looks again and again, as the extractor
@@ -355,13 +414,17 @@ int diff_apply(struct diff *diff, const struct diff_apply_request *request,
     for (size_t i = 0; i < request->mounts->count; i++) {
         const struct mount *mount = &request->mounts->items[i];
 
-        note_more(" [%s %s %s %s]", mount->type, mount->source, mount->target,
-                  mount->option_count ? mount->options[0] : "-");
+        note_more(" [%s %s %s", mount->type, mount->source, mount->target);
+        for (size_t k = 0; k < mount->option_count; k++)
+            note_more("%s%s", k ? "," : " ", mount->options[k]);
+        note_more("]");
     }
     if (bytes_equal(request->digest, bytes_of("sha256:cancel")))
         return await_flag(request->cancel, why);
     if (bytes_equal(request->digest, bytes_of("sha256:other")))
         return refuse(why, CONDITION_UNIMPLEMENTED, "media type %s", quoted(request->media_type));
+    if (bytes_equal(request->digest, bytes_of("sha256:fails")))
+        return failure(why, EIO, "read layer %s", quoted(request->digest));
     if (bytes_equal(request->digest, bytes_of("sha256:gate")))
         pass_gate();
     result->media_type = "application/vnd.oci.image.layer.v1.tar";

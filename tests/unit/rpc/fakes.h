@@ -8,7 +8,8 @@
  *
  * Keys: "missing" is not found, "taken" exists, "children" may not be removed, "fails" is a failure
  * of the disk, "gate" waits at the gate, anything else succeeds. Digests: "sha256:cancel" waits
- * until it is cancelled, "sha256:gate" waits at the gate, "sha256:other" is not implemented.
+ * until it is cancelled, "sha256:gate" waits at the gate, "sha256:other" is not implemented,
+ * "sha256:fails" is a failure of the disk.
  */
 
 #include "base/bytes.h"
@@ -32,6 +33,11 @@ unsigned fakes_calls(void);
 
 /* Entries that List has, and the bytes of one label of each. */
 void fakes_set_list(unsigned entries, size_t label_bytes);
+/* How many of them were visited. */
+unsigned fakes_listed(void);
+
+/* From now on the figures, and List after its last entry, fail with that errno; 0: as ever. */
+void fakes_break_disk(int error);
 
 /* The last request, as text: the name of the function, then its arguments, quoted. Good until the
  * next call. */

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grpc.health.v1 and cowsnap's own control service. */
+/* grpc.health.v1. */
 #include "rpc/message.h"
 #include "rpc/server.h"
 #include "unit/cmocka_setup.h"
 #include "unit/rpc/fakes.h"
 #include "unit/rpc/rig.h"
 
-#include <cowsnap/control.pb-c.h>
 #include <grpc/health.pb-c.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef Grpc__Health__V1__HealthCheckRequest CheckRequest;
 typedef Grpc__Health__V1__HealthCheckResponse CheckResponse;
-typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
-typedef Cowsnap__Control__V1__SnapshotsResponse SnapshotsResponse;
 
 #define SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING
 #define NOT_SERVING GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
@@ -166,72 +162,13 @@ static void who_stops_watching_is_forgotten(void **state)
     rig->server = server_close(rig->server, 5);
 }
 
-static void status_tells_what_server_pool_and_store_know(void **state)
-{
-    struct rig *rig = *state;
-    struct client_request request = {
-        .method = "/cowsnap.control.v1.Control/Status",
-        .wire = bytes_of(""),
-        .reply = &cowsnap__control__v1__status_response__descriptor,
-    };
-    ProtobufCMessage *reply;
-    const StatusResponse *status;
-
-    assert_int_equal(client_unary(rig->client, &request, &reply, NULL, &why), 0);
-    status = (const StatusResponse *)reply;
-    assert_string_equal(status->backend, "fake");
-    assert_string_equal(status->content_root, "/content");
-    assert_string_equal(status->address, rig->address);
-    assert_int_equal(status->pid, getpid());
-    assert_true(status->started > 1700000000);
-    assert_string_equal(status->pool->description, "a pool");
-    assert_int_equal(status->pool->size, 1000);
-    assert_true(status->pool->embedded);
-    assert_int_equal(status->snapshots->total, 10);
-    assert_int_equal(status->snapshots->views, 2);
-    assert_int_equal(status->store->schema, 1);
-    assert_int_equal(status->awaiting_removal, 4);
-    assert_int_equal(status->layers_in_work, 1);
-    message_free(reply);
-}
-
-static int see_snapshots(void *context, const ProtobufCMessage *reply, struct reason *reason)
-{
-    const SnapshotsResponse *response = (const SnapshotsResponse *)reply;
-    size_t *count = context;
-
-    (void)reason;
-    for (size_t i = 0; i < response->n_snapshots; i++)
-        assert_int_equal(response->snapshots[i]->id, ++*count);
-    return 0;
-}
-
-static void the_tools_list_is_streamed(void **state)
-{
-    struct rig *rig = *state;
-    struct client_request request = {
-        .method = "/cowsnap.control.v1.Control/Snapshots",
-        .wire = bytes_of(""),
-        .reply = &cowsnap__control__v1__snapshots_response__descriptor,
-    };
-    size_t count = 0;
-
-    fakes_set_list(777, 3);
-    assert_int_equal(client_stream(rig->client, &request, see_snapshots, &count, NULL, &why), 0);
-    assert_int_equal(count, 777);
-}
-
 int main(void)
 {
 #define in_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
-        in_rig(each_service_and_the_whole_are_serving),
-        in_rig(an_unknown_service_is_not_found),
-        in_rig(health_answers_when_every_worker_is_busy),
-        in_rig(who_watches_is_told_of_the_end),
+        in_rig(each_service_and_the_whole_are_serving),   in_rig(an_unknown_service_is_not_found),
+        in_rig(health_answers_when_every_worker_is_busy), in_rig(who_watches_is_told_of_the_end),
         in_rig(who_stops_watching_is_forgotten),
-        in_rig(status_tells_what_server_pool_and_store_know),
-        in_rig(the_tools_list_is_streamed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

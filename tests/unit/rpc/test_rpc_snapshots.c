@@ -222,7 +222,7 @@ static void apply_carries_descriptor_and_mounts_and_answers_the_diff_id(void **s
     assert_int_equal(apply(*state, "sha256:1", &applied), 0);
     assert_string_equal(fakes_last(),
                         "apply \"application/x\" \"sha256:1\" -5 mounts=2 sync=1 encrypted=0 "
-                        "[bind /src  -] [overlay o t lowerdir=/a]");
+                        "[bind /src ] [overlay o t lowerdir=/a,ro]");
     assert_string_equal(applied.media_type, "application/vnd.oci.image.layer.v1.tar");
     assert_int_equal(strlen(applied.digest), 71);
     assert_int_equal(applied.size, 1 << 30);

@@ -97,11 +97,6 @@ static void an_unknown_method_is_unimplemented(void **state)
     assert_int_equal(send_bytes(rig, SNAPSHOTS "Rename", "", 0), CONDITION_UNIMPLEMENTED);
 }
 
-static void diff_is_unimplemented(void **state)
-{
-    assert_int_equal(send_bytes(*state, DIFF "Diff", "", 0), CONDITION_UNIMPLEMENTED);
-}
-
 static void a_malformed_request_is_invalid_and_harms_nobody(void **state)
 {
     struct rig *rig = *state;
@@ -118,25 +113,6 @@ static void a_request_without_its_parts_is_invalid(void **state)
     assert_int_equal(send_bytes(*state, SNAPSHOTS "Update", "", 0), CONDITION_INVALID);
     assert_string_equal(why.text, "update: the request names no snapshot: invalid argument");
     assert_int_equal(send_bytes(*state, DIFF "Apply", "", 0), CONDITION_INVALID);
-}
-
-static void a_nul_in_a_mount_is_invalid(void **state)
-{
-    /* diff {} mounts { source: "a\0b" } */
-    assert_int_equal(send_bytes(*state, DIFF "Apply",
-                                "\x0a\x00\x12\x05\x12\x03"
-                                "a\0b",
-                                9),
-                     CONDITION_INVALID);
-    assert_string_equal(why.text,
-                        "apply: the source \"a\\x00b\" of a mount holds a NUL: invalid argument");
-}
-
-static void a_payload_means_that_the_layer_is_encrypted(void **state)
-{
-    /* diff {} payloads { key: "k" value {} } */
-    assert_int_equal(send_bytes(*state, DIFF "Apply", "\x0a\x00\x1a\x05\x0a\x01k\x12\x00", 9), 0);
-    assert_non_null(strstr(fakes_last(), "encrypted=1"));
 }
 
 /* ---- size ---- */
@@ -598,11 +574,8 @@ int main(void)
 #define in_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         in_rig(an_unknown_method_is_unimplemented),
-        in_rig(diff_is_unimplemented),
         in_rig(a_malformed_request_is_invalid_and_harms_nobody),
         in_rig(a_request_without_its_parts_is_invalid),
-        in_rig(a_nul_in_a_mount_is_invalid),
-        in_rig(a_payload_means_that_the_layer_is_encrypted),
         in_rig(sixteen_mebibytes_are_taken),
         in_rig(seventeen_mebibytes_are_refused),
         in_rig(an_answer_too_large_is_refused_before_it_is_sent),

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tool `cowsnap` is told, over fakes of what the daemon knows. */
+#include "rpc/control_client.h"
+
+#include "base/scoped.h"
+#include "rpc/message.h"
+#include "unit/cmocka_setup.h"
+#include "unit/rpc/fakes.h"
+#include "unit/rpc/rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
+typedef Cowsnap__Control__V1__SnapshotsResponse SnapshotsResponse;
+
+static struct reason why;
+
+/* ---- Status ---- */
+
+static void status_tells_the_facts_of_the_daemon(void **state)
+{
+    struct rig *rig = *state;
+    scoped_message StatusResponse *status = NULL;
+    int64_t now = (int64_t)time(NULL);
+
+    assert_int_equal(control_client_status(rig->client, &status, &why), 0);
+    assert_string_equal(status->version, COWSNAP_VERSION);
+    assert_string_equal(status->backend, "fake");
+    assert_string_equal(status->io_engine, "none");
+    assert_string_equal(status->root, rig->folder);
+    assert_string_equal(status->address, rig->address);
+    assert_string_equal(status->content_root, "/content");
+    assert_int_equal(status->pid, getpid());
+    assert_in_range(status->started, now - 60, now);
+}
+
+static void status_tells_every_figure(void **state)
+{
+    struct rig *rig = *state;
+    scoped_message StatusResponse *status = NULL;
+
+    assert_int_equal(control_client_status(rig->client, &status, &why), 0);
+    assert_string_equal(status->pool->description, "a pool");
+    assert_string_equal(status->pool->path, "/pool");
+    assert_int_equal(status->pool->size, 1000);
+    assert_int_equal(status->pool->used, 600);
+    assert_int_equal(status->pool->available, 300);
+    assert_int_equal(status->pool->metadata_size, 50);
+    assert_int_equal(status->pool->metadata_used, 20);
+    assert_true(status->pool->embedded);
+    assert_true(status->pool->writable);
+    assert_int_equal(status->snapshots->total, 10);
+    assert_int_equal(status->snapshots->committed, 5);
+    assert_int_equal(status->snapshots->active, 3);
+    assert_int_equal(status->snapshots->views, 2);
+    assert_int_equal(status->store->schema, 1);
+    assert_int_equal(status->store->commits, 77);
+    assert_int_equal(status->store->requests, 88);
+    assert_int_equal(status->store->map_size, 1ull << 40);
+    assert_int_equal(status->store->map_used, 4096);
+    assert_int_equal(status->awaiting_removal, 4);
+    assert_int_equal(status->awaiting_seal, 6);
+    assert_int_equal(status->layers_in_work, 1);
+    assert_int_equal(status->damaged, 9);
+    assert_int_equal(status->ready_clones, 7);
+}
+
+static void a_fact_that_is_not_set_is_an_empty_text(void **state)
+{
+    struct rig *rig = *state;
+    scoped_message StatusResponse *status = NULL;
+    struct server_options options = {.address = rig->address};
+
+    rig->client = client_close(rig->client);
+    rig->server = server_close(rig->server, 5);
+    assert_int_equal(server_open(&rig->server, &options, &why), 0);
+    assert_int_equal(client_open(&rig->client, rig->address, &why), 0);
+    assert_int_equal(control_client_status(rig->client, &status, &why), 0);
+    assert_string_equal(status->backend, "");
+    assert_string_equal(status->content_root, "");
+}
+
+static void status_fails_when_the_figures_cannot_be_had(void **state)
+{
+    struct rig *rig = *state;
+    StatusResponse *status = NULL;
+
+    fakes_break_disk(EIO);
+    assert_int_equal(control_client_status(rig->client, &status, &why), -EIO);
+    assert_string_equal(why.text, "read the store: Input/output error");
+    assert_null(status);
+}
+
+/* ---- Snapshots ---- */
+
+struct seen {
+    unsigned entries, messages;
+    size_t most; /* entries in one message */
+};
+
+static int see_snapshot(void *context, const struct snapshot_info *info, struct reason *reason)
+{
+    struct seen *seen = context;
+    unsigned i = seen->entries++;
+    char key[32];
+
+    (void)reason;
+    snprintf(key, sizeof(key), "key-%u", i);
+    assert_true(bytes_equal(info->key, bytes_of(key)));
+    assert_true(bytes_equal(info->parent, bytes_from("p\0q", 3)));
+    assert_int_equal(info->kind, i % 2 ? SNAPSHOT_ACTIVE : SNAPSHOT_COMMITTED);
+    assert_int_equal(info->created, 1000000000 + i);
+    assert_int_equal(info->id, i + 1);
+    assert_int_equal(info->parent_id, i + 2);
+    assert_int_equal(info->usage_known, i % 2 == 0);
+    assert_int_equal(info->usage_bytes, i + 3);
+    assert_int_equal(info->usage_inodes, i + 4);
+    assert_int_equal(info->sealed, i % 3 == 0);
+    return 0;
+}
+
+static int see_message(void *context, const ProtobufCMessage *reply, struct reason *reason)
+{
+    const SnapshotsResponse *response = (const SnapshotsResponse *)reply;
+    struct seen *seen = context;
+
+    (void)reason;
+    seen->messages++;
+    seen->entries += (unsigned)response->n_snapshots;
+    if (response->n_snapshots > seen->most)
+        seen->most = response->n_snapshots;
+    return 0;
+}
+
+static int stream_snapshots(struct rig *rig, struct seen *seen)
+{
+    struct client_request request = {
+        .method = "/cowsnap.control.v1.Control/Snapshots",
+        .wire = bytes_of(""),
+        .reply = &cowsnap__control__v1__snapshots_response__descriptor,
+    };
+
+    return client_stream(rig->client, &request, see_message, seen, NULL, &why);
+}
+
+static void all_snapshots_are_told_with_ids_and_usage(void **state)
+{
+    struct rig *rig = *state;
+    struct seen seen = {0};
+
+    fakes_set_list(777, 3);
+    assert_int_equal(control_client_snapshots(rig->client, see_snapshot, &seen, &why), 0);
+    assert_int_equal(seen.entries, 777);
+    assert_string_equal(fakes_last(), "list 0 none"); /* no filter: all of them */
+}
+
+static void they_come_a_hundred_a_message_and_without_their_labels(void **state)
+{
+    struct rig *rig = *state;
+    struct seen seen = {0};
+
+    fakes_set_list(450, 300000); /* labels would fill a message with two of them */
+    assert_int_equal(stream_snapshots(rig, &seen), 0);
+    assert_int_equal(seen.entries, 450);
+    assert_int_equal(seen.messages, 5);
+    assert_int_equal(seen.most, 100);
+}
+
+static void when_there_are_none_no_message_comes(void **state)
+{
+    struct rig *rig = *state;
+    struct seen seen = {0};
+
+    assert_int_equal(stream_snapshots(rig, &seen), 0);
+    assert_int_equal(seen.messages, 0);
+}
+
+static void a_list_that_breaks_off_says_so(void **state)
+{
+    struct rig *rig = *state;
+    struct seen seen = {0};
+
+    fakes_set_list(150, 3);
+    fakes_break_disk(EIO);
+    assert_int_equal(stream_snapshots(rig, &seen), -EIO);
+    assert_string_equal(why.text, "read the store: Input/output error");
+    assert_int_equal(seen.entries, 100); /* what had left by then, and no more */
+}
+
+static void a_reader_that_leaves_ends_the_list(void **state)
+{
+    struct rig *rig = *state;
+    struct client_request request = {
+        .method = "/cowsnap.control.v1.Control/Snapshots",
+        .wire = bytes_of(""),
+        .reply = &cowsnap__control__v1__snapshots_response__descriptor,
+    };
+    scoped_message StatusResponse *status = NULL;
+    struct client_call *call;
+    ProtobufCMessage *reply;
+
+    rig_restart(rig, 1, 4);
+    fakes_set_list(1000000, 3);
+    assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
+    assert_int_equal(client_next(call, &reply, &why), 0);
+    assert_non_null(reply);
+    message_free(reply);
+    client_cancel(call);
+    assert_int_equal(client_end(call, NULL, &why), CONDITION_CANCELLED);
+    /* the only worker is free again, long before the end of the list */
+    assert_int_equal(control_client_status(rig->client, &status, &why), 0);
+    assert_in_range(fakes_listed(), 100, 999999);
+}
+
+int main(void)
+{
+#define in_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
+    const struct CMUnitTest tests[] = {
+        in_rig(status_tells_the_facts_of_the_daemon),
+        in_rig(status_tells_every_figure),
+        in_rig(a_fact_that_is_not_set_is_an_empty_text),
+        in_rig(status_fails_when_the_figures_cannot_be_had),
+        in_rig(all_snapshots_are_told_with_ids_and_usage),
+        in_rig(they_come_a_hundred_a_message_and_without_their_labels),
+        in_rig(when_there_are_none_no_message_comes),
+        in_rig(a_list_that_breaks_off_says_so),
+        in_rig(a_reader_that_leaves_ends_the_list),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
