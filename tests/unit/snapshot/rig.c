@@ -14,8 +14,8 @@ void rig_start(struct rig *rig)
 {
     struct store_options store = {.root = rig->root, .root_path = rig->path};
     struct snapshots_options options = {
-        .ops = &backend_memory,
-        .backend = rig->backend,
+        .ops = rig->ops ? rig->ops : &backend_memory,
+        .backend = rig->front ? rig->front : rig->backend,
         .mount_style = MOUNT_STYLE_BIND,
         .share_layers = true,
         .seal = true,

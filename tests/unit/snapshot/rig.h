@@ -11,10 +11,13 @@ struct rig {
     char path[64];
     int root;
     struct store *store;
-    struct backend *backend;
+    struct backend *backend; /* the memory backend */
     struct snapshots *snapshots;
-    unsigned stock; /* clones that may lie ready, from the next start on; 0 at first */
-    struct reason why; /* of the last call below */
+    /* from the next start on */
+    unsigned stock;                /* clones that may lie ready; 0 at first */
+    const struct backend_ops *ops; /* what the service sees in place of the memory backend, */
+    struct backend *front;         /* for instance one that wraps it; the test's. NULL at first */
+    struct reason why;             /* of the last call below */
 };
 
 /* Sets a fresh one up, in *STATE; fit for cmocka. */

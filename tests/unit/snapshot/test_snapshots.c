@@ -135,83 +135,6 @@ static void commit_syncs_what_apply_did_not(void **state)
     assert_int_equal(usage.inodes, rig_id(rig, "a"));
 }
 
-static struct mounts mounts_at(uint64_t id)
-{
-    struct mounts mounts;
-    char path[64];
-
-    snprintf(path, sizeof(path), "/memory/%llu", (unsigned long long)id);
-    mounts_make(&mounts, 1);
-    mount_set(&mounts.items[0], "bind", path, "");
-    mount_add_option(&mounts.items[0], "rbind");
-    mount_add_option(&mounts.items[0], "rw");
-    return mounts;
-}
-
-static void a_held_snapshot_is_neither_committed_nor_reaped(void **state)
-{
-    struct rig *rig = *state;
-    struct snapshot_hold hold, second;
-    atomic_bool cancel = false;
-    const struct volume_usage written = {.bytes = 10, .inodes = 2, .exact = true};
-    struct mounts mounts;
-    uint64_t id;
-
-    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
-    id = rig_id(rig, "a");
-    mounts = mounts_at(id);
-    assert_int_equal(snapshots_hold(rig->snapshots, &mounts, &cancel, &hold, &rig->why), 0);
-    assert_int_equal(snapshots_hold(rig->snapshots, &mounts, &cancel, &second, &rig->why),
-                     CONDITION_PRECONDITION);
-    assert_int_equal(rig_commit(rig, "b", "a"), CONDITION_PRECONDITION);
-    assert_int_equal(rig_remove(rig, "a"), 0);
-    assert_true(cancel);
-    assert_int_equal(rig_cleanup(rig), 0);
-    assert_true(memory_backend_has(rig->backend, id));
-    assert_int_equal(snapshots_release(rig->snapshots, &hold, &written, true, &rig->why),
-                     CONDITION_NOT_FOUND);
-    assert_int_equal(rig_cleanup(rig), 0);
-    assert_false(memory_backend_has(rig->backend, id));
-    mounts_clear(&mounts);
-}
-
-static void what_a_layer_wrote_is_the_usage(void **state)
-{
-    struct rig *rig = *state;
-    struct snapshot_hold hold;
-    atomic_bool cancel = false;
-    const struct volume_usage written = {.bytes = 10, .inodes = 2, .exact = true};
-    struct volume_usage usage = {0};
-    struct mounts mounts;
-
-    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
-    mounts = mounts_at(rig_id(rig, "a"));
-    assert_int_equal(snapshots_hold(rig->snapshots, &mounts, &cancel, &hold, &rig->why), 0);
-    assert_int_equal(snapshots_release(rig->snapshots, &hold, &written, true, &rig->why), 0);
-    assert_int_equal(snapshots_usage(rig->snapshots, bytes_of("a"), &usage, NULL), 0);
-    assert_int_equal(usage.bytes, 10);
-    assert_int_equal(rig_commit(rig, "b", "a"), 0);
-    assert_int_equal(memory_backend_syncs(rig->backend), 0); /* it was durable already */
-    assert_int_equal(snapshots_usage(rig->snapshots, bytes_of("b"), &usage, NULL), 0);
-    assert_int_equal(usage.inodes, 2);
-    /* committed: no layer goes in any more */
-    assert_int_equal(snapshots_hold(rig->snapshots, &mounts, &cancel, &hold, &rig->why),
-                     CONDITION_PRECONDITION);
-    mounts_clear(&mounts);
-}
-
-static void mounts_of_others_are_not_held(void **state)
-{
-    struct rig *rig = *state;
-    struct snapshot_hold hold;
-    atomic_bool cancel = false;
-    struct mounts mounts = mounts_at(77);
-
-    assert_int_equal(snapshots_hold(rig->snapshots, &mounts, &cancel, &hold, &rig->why),
-                     CONDITION_UNIMPLEMENTED);
-    mounts_clear(&mounts);
-}
-
 static void a_layer_that_is_here_is_shared(void **state)
 {
     struct rig *rig = *state;
@@ -379,9 +302,6 @@ int main(void)
         with_rig(the_parent_cannot_change_at_commit),
         with_rig(a_parent_cannot_be_removed),
         with_rig(commit_syncs_what_apply_did_not),
-        with_rig(a_held_snapshot_is_neither_committed_nor_reaped),
-        with_rig(what_a_layer_wrote_is_the_usage),
-        with_rig(mounts_of_others_are_not_held),
         with_rig(a_layer_that_is_here_is_shared),
         with_rig(the_store_settles_after_a_restart),
         with_rig(a_lost_volume_is_counted_not_hidden),
