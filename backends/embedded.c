@@ -40,7 +40,7 @@ int embedded_size(int root, const char *root_path, const char *kind, const char 
         return result;
     if (*size < EMBEDDED_SIZE_LEAST)
         return refuse(why, CONDITION_INVALID,
-                      "pool_size %" PRIu64 " is too small for a %s pool: give at least %" PRIu64,
+                      "pool.size %" PRIu64 " is too small for a %s pool: give at least %" PRIu64,
                       *size, kind, EMBEDDED_SIZE_LEAST);
     *size -= *size % MIB;
     return 0;

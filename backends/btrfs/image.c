@@ -36,7 +36,7 @@ static int image_make_unfinished(int root, uint64_t size, struct reason *why)
     if (ftruncate(file, (off_t)size) < 0)
         result = errno == EFBIG || errno == EINVAL
                      ? refuse(why, CONDITION_INVALID,
-                              "pool_size %" PRIu64 " is larger than a file can be here", size)
+                              "pool.size %" PRIu64 " is larger than a file can be here", size)
                      : failure(why, errno, "set the size of " IMAGE_NAME_UNFINISHED);
     else
         result = mkfs_btrfs(file, why);
@@ -50,7 +50,7 @@ static int image_make_unfinished(int root, uint64_t size, struct reason *why)
 int image_make(int root, const char *root_path, uint64_t size, struct reason *why)
 {
     int result =
-        embedded_size(root, root_path, "btrfs", "name a folder on btrfs as pool_path", &size, why);
+        embedded_size(root, root_path, "btrfs", "name a folder on btrfs as pool.path", &size, why);
 
     if (result != 0)
         return result;
@@ -102,7 +102,7 @@ int image_mount(int root, const char *root_path, int pool, struct reason *why)
     if (file < 0)
         return failure(why, errno, "open %s/" IMAGE_NAME, root_path);
     snprintf(label, sizeof(label), "%.40s/" IMAGE_NAME, root_path);
-    result = loop_attach(file, label, "name a folder on btrfs as pool_path", &loop, device,
+    result = loop_attach(file, label, "name a folder on btrfs as pool.path", &loop, device,
                          sizeof(device), why);
     if (result != 0)
         return result;

@@ -21,5 +21,5 @@ static char *const mkfs_arguments[] = {
 int mkfs_btrfs(int file, struct reason *why)
 {
     return tool_run(mkfs_arguments, file,
-                    "install btrfs-progs, or name a folder on btrfs as pool_path", why);
+                    "install btrfs-progs, or name a folder on btrfs as pool.path", why);
 }

@@ -69,23 +69,23 @@ static int pool_open_given(struct pool *pool, const char *path, struct reason *w
     int result;
 
     if (path[0] != '/')
-        return refuse(why, CONDITION_INVALID, "pool_path %s is not absolute: begin it with /",
+        return refuse(why, CONDITION_INVALID, "pool.path %s is not absolute: begin it with /",
                       quoted(bytes_of(path)));
     pool->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (pool->directory < 0 && errno == ENOENT)
         return refuse(why, CONDITION_INVALID,
-                      "pool_path %s is not there: make the folder, on a mounted btrfs",
+                      "pool.path %s is not there: make the folder, on a mounted btrfs",
                       quoted(bytes_of(path)));
     if (pool->directory < 0 && errno == ENOTDIR)
         return refuse(why, CONDITION_INVALID,
-                      "pool_path %s is no folder: it must be a folder on a mounted btrfs, not a "
+                      "pool.path %s is no folder: it must be a folder on a mounted btrfs, not a "
                       "device or a file",
                       quoted(bytes_of(path)));
     if (pool->directory < 0)
-        return failure(why, errno, "open pool_path %s", quoted(bytes_of(path)));
+        return failure(why, errno, "open pool.path %s", quoted(bytes_of(path)));
     if (!pool_is_btrfs(pool->directory))
         return refuse(why, CONDITION_INVALID,
-                      "pool_path %s is not on btrfs: mount the btrfs first, or leave pool_path out "
+                      "pool.path %s is not on btrfs: mount the btrfs first, or leave pool.path out "
                       "for a pool in a file",
                       quoted(bytes_of(path)));
     result = pool_set_path(pool, path, why);

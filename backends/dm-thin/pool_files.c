@@ -77,7 +77,7 @@ static int make_file(int root, const char *path, uint64_t size, const char *text
     if (ftruncate(file, (off_t)size) < 0)
         return errno == EFBIG || errno == EINVAL
                    ? refuse(why, CONDITION_INVALID,
-                            "pool_size is larger than a file can be here: %s of %" PRIu64 " bytes",
+                            "pool.size is larger than a file can be here: %s of %" PRIu64 " bytes",
                             path, size)
                    : failure(why, errno, "set the size of %s", path);
     if (text && write(file, text, strlen(text)) != (ssize_t)strlen(text))

@@ -98,7 +98,7 @@ int mounts_of_volume(struct mounts *mounts, const struct volume *volume, enum mo
         (volume->device[0] == '\0' || volume->subvolume == 0))
         return refuse(why, CONDITION_UNIMPLEMENTED,
                       "mount type btrfs cannot be had for %s: its file system is not one btrfs "
-                      "device; set mount_type = \"bind\"",
+                      "device; set pool.mount_type = \"bind\"",
                       volume->path);
     if (!mounts_make(mounts, 1))
         return failure(why, ENOMEM, "describe the mount of %s", volume->path);

@@ -211,7 +211,7 @@ static void sizes_that_cannot_be_are_refused_and_leave_nothing(void **state)
     struct rig *rig = *state;
 
     rig->options.pool_size = 1 << 20;
-    assert_refused(rig, &rig->options, CONDITION_INVALID, "pool_size 1048576 is too small");
+    assert_refused(rig, &rig->options, CONDITION_INVALID, "pool.size 1048576 is too small");
     rig->options.pool_size = UINT64_C(1) << 63;
     assert_refused(rig, &rig->options, CONDITION_INVALID, "larger than a file can be");
     assert_int_equal(entries(rig), 0);
