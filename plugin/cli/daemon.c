@@ -54,8 +54,9 @@ int daemon_explain(const struct daemon *daemon, int result, struct reason *why)
                      daemon->address);
     case CONDITION_DEADLINE:
         return refuse(why, result,
-                      "cowsnapd at %s did not answer within %d seconds; its log may tell why",
-                      daemon->address, CONTROL_TIMEOUT);
+                      "cowsnapd at %s did not answer within %d seconds: look into its log for the "
+                      "reason, or ask again when its disk is less busy",
+                      daemon->address, CLIENT_TIMEOUT);
     default:
         return amend(why, result, "ask cowsnapd at %s", daemon->address);
     }

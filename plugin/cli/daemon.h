@@ -19,7 +19,7 @@ struct daemon {
 int daemon_connect(struct daemon *daemon, const struct arguments *arguments, struct reason *why);
 void daemon_disconnect(struct daemon *daemon);
 
-/* Puts into WHY what RESULT, of a call to the control service, means to a person; returns RESULT.
+/* Puts into WHY what RESULT, of a call to the daemon, means to a person; returns RESULT.
  */
 int daemon_explain(const struct daemon *daemon, int result, struct reason *why);
 

@@ -38,7 +38,8 @@ static int run_usage(const struct arguments *arguments, struct reason *why)
     if (result == 0)
         result = snapshot_list_find(&list, bytes_of(arguments->words[0]), &found, why);
     if (result == 0)
-        result = snapshots_client_usage(daemon.client, found->key, &usage, why);
+        result = daemon_explain(
+            &daemon, snapshots_client_usage(daemon.client, found->key, &usage, why), why);
     if (result)
         return result;
 

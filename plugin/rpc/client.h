@@ -16,6 +16,9 @@
 struct client;
 struct client_call;
 
+/* Seconds that people and their scripts wait for an answer that should come at once. */
+#define CLIENT_TIMEOUT 30
+
 /* How a call ended. */
 struct client_status {
     int code;           /* enum status_code */

@@ -21,7 +21,7 @@ int control_client_status(struct client *client, StatusResponse **status, struct
         .method = CONTROL "Status",
         .message = &message.base,
         .reply = TYPE(status_response),
-        .timeout_ms = CONTROL_TIMEOUT * 1000,
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
     };
     scoped_message ProtobufCMessage *reply = NULL;
     const StatusResponse *response;
@@ -76,7 +76,7 @@ int control_client_snapshots(struct client *client, snapshot_visit *visit, void 
         .method = CONTROL "Snapshots",
         .message = &message.base,
         .reply = TYPE(snapshots_response),
-        .timeout_ms = CONTROL_TIMEOUT * 1000,
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
     };
     struct snapshots_visit each = {visit, context};
 

@@ -4,7 +4,7 @@
 
 /*
  * The calls of the control service as plain functions over a client. Results are those of
- * client_unary(); a daemon that says nothing for CONTROL_TIMEOUT seconds is CONDITION_DEADLINE.
+ * client_unary(); a daemon that says nothing for CLIENT_TIMEOUT seconds is CONDITION_DEADLINE.
  */
 
 #include "base/result.h"
@@ -12,8 +12,6 @@
 #include "snapshot/snapshots.h"
 
 #include <cowsnap/control.pb-c.h>
-
-#define CONTROL_TIMEOUT 30
 
 /* *STATUS is the caller's to message_free(); its pool, snapshots and store are there. */
 int control_client_status(struct client *client, Cowsnap__Control__V1__StatusResponse **status,

@@ -33,13 +33,29 @@ typedef Containerd__Services__Snapshots__V1__Info Info;
 typedef Containerd__Services__Diff__V1__ApplyRequest ApplyRequest;
 typedef Containerd__Services__Diff__V1__ApplyResponse ApplyResponse;
 
+/* A call that should be answered at once. */
 static int call(struct client *client, const char *method, const ProtobufCMessage *message,
                 const ProtobufCMessageDescriptor *type, ProtobufCMessage **reply,
                 struct reason *why)
 {
-    struct client_request request = {.method = method, .message = message, .reply = type};
+    struct client_request request = {
+        .method = method,
+        .message = message,
+        .reply = type,
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
+    };
 
     return client_unary(client, &request, reply, NULL, why);
+}
+
+/* A call that waits for the disk, however long that takes, and is answered with nothing. */
+static int call_without_limit(struct client *client, const char *method,
+                              const ProtobufCMessage *message, struct reason *why)
+{
+    struct client_request request = {
+        .method = method, .message = message, .reply = &containerd__types__empty__descriptor};
+
+    return client_unary(client, &request, NULL, NULL, why);
 }
 
 /* ---- mounts ---- */
@@ -223,6 +239,7 @@ int snapshots_client_list(struct client *client, const struct bytes *filters, si
         .method = SNAPSHOTS "List",
         .message = &message.base,
         .reply = TYPE(list_snapshots_response),
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
     };
     int result = write_strings(&wire_filters, filters, filter_count, why);
 
@@ -309,8 +326,7 @@ int snapshots_client_commit(struct client *client, struct bytes name, struct byt
     request.parent = message_binary(parent);
     request.labels = wire_labels;
     request.n_labels = label_count;
-    return call(client, SNAPSHOTS "Commit", &request.base, &containerd__types__empty__descriptor,
-                NULL, why);
+    return call_without_limit(client, SNAPSHOTS "Commit", &request.base, why);
 }
 
 int snapshots_client_remove(struct client *client, struct bytes key, struct reason *why)
@@ -326,8 +342,7 @@ int snapshots_client_cleanup(struct client *client, struct reason *why)
 {
     CleanupRequest request = CONTAINERD__SERVICES__SNAPSHOTS__V1__CLEANUP_REQUEST__INIT;
 
-    return call(client, SNAPSHOTS "Cleanup", &request.base, &containerd__types__empty__descriptor,
-                NULL, why);
+    return call_without_limit(client, SNAPSHOTS "Cleanup", &request.base, why);
 }
 
 int snapshots_client_apply(struct client *client, const struct client_apply *apply,

@@ -5,7 +5,9 @@
 /*
  * The calls of containerd's snapshots and diff services as plain functions over a client, with the
  * structures of plugin/snapshot. Results are those of client_unary(): a condition is what the
- * daemon answered, and WHY its message, the ending (": not found") included.
+ * daemon answered, and WHY its message, the ending (": not found") included. A daemon that says
+ * nothing for CLIENT_TIMEOUT seconds is CONDITION_DEADLINE; only Commit and Cleanup, which wait for
+ * the disk, have all the time they need, and Apply has a limit of its own.
  */
 
 #include "base/bytes.h"

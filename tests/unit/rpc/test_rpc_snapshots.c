@@ -11,6 +11,54 @@
 
 static struct reason why;
 
+/* ---- how long a call waits (the linker's --wrap in CMakeLists.txt) ---- */
+
+static unsigned timeout_ms;  /* of the last call */
+static unsigned patience_ms; /* what calls get in its place; 0: what they ask for */
+
+int __real_client_unary(struct client *client, const struct client_request *request,
+                        ProtobufCMessage **reply, struct client_status *status,
+                        struct reason *reason);
+int __wrap_client_unary(struct client *client, const struct client_request *request,
+                        ProtobufCMessage **reply, struct client_status *status,
+                        struct reason *reason);
+int __real_client_stream(struct client *client, const struct client_request *request,
+                         client_visit *visit, void *context, struct client_status *status,
+                         struct reason *reason);
+int __wrap_client_stream(struct client *client, const struct client_request *request,
+                         client_visit *visit, void *context, struct client_status *status,
+                         struct reason *reason);
+
+static struct client_request hurried(const struct client_request *request)
+{
+    struct client_request hurried = *request;
+
+    timeout_ms = request->timeout_ms;
+    if (timeout_ms && patience_ms)
+        hurried.timeout_ms = patience_ms;
+    return hurried;
+}
+
+int __wrap_client_unary(struct client *client, const struct client_request *request,
+                        ProtobufCMessage **reply, struct client_status *status,
+                        struct reason *reason)
+{
+    struct client_request sent = hurried(request);
+
+    return __real_client_unary(client, &sent, reply, status, reason);
+}
+
+int __wrap_client_stream(struct client *client, const struct client_request *request,
+                         client_visit *visit, void *context, struct client_status *status,
+                         struct reason *reason)
+{
+    struct client_request sent = hurried(request);
+
+    return __real_client_stream(client, &sent, visit, context, status, reason);
+}
+
+/* ---- the calls ---- */
+
 static void sees_mounts(const struct client_mounts *mounts)
 {
     assert_int_equal(mounts->list.count, 2);
@@ -199,6 +247,44 @@ static void a_failure_arrives_as_internal(void **state)
     assert_string_equal(why.text, "read snapshot \"fails\": Input/output error");
 }
 
+static void calls_to_a_daemon_that_hangs_end_in_time(void **state)
+{
+    struct rig *rig = *state;
+    const struct bytes gate = bytes_of("gate");
+    struct volume_usage usage;
+    struct client_mounts mounts;
+
+    patience_ms = 20;
+    assert_int_equal(snapshots_client_usage(rig->client, gate, &usage, &why), CONDITION_DEADLINE);
+    assert_int_equal(timeout_ms, CLIENT_TIMEOUT * 1000);
+    assert_int_equal(snapshots_client_stat(rig->client, gate, sees_info, NULL, &why),
+                     CONDITION_DEADLINE);
+    assert_int_equal(
+        snapshots_client_update(rig->client, gate, NULL, 0, NULL, 0, sees_info, NULL, &why),
+        CONDITION_DEADLINE);
+    assert_int_equal(snapshots_client_mounts(rig->client, gate, &mounts, &why), CONDITION_DEADLINE);
+    assert_int_equal(snapshots_client_prepare(rig->client, gate, gate, NULL, 0, &mounts, &why),
+                     CONDITION_DEADLINE);
+    assert_int_equal(snapshots_client_view(rig->client, gate, gate, NULL, 0, &mounts, &why),
+                     CONDITION_DEADLINE);
+    assert_int_equal(snapshots_client_remove(rig->client, gate, &why), CONDITION_DEADLINE);
+    patience_ms = 0;
+    assert_int_equal(snapshots_client_list(rig->client, NULL, 0, sees_info, NULL, &why), 0);
+    assert_int_equal(timeout_ms, CLIENT_TIMEOUT * 1000);
+}
+
+/* A whole volume may have to be written, or many to be ended. */
+static void calls_that_wait_for_the_disk_have_no_limit(void **state)
+{
+    struct rig *rig = *state;
+    const struct bytes key = bytes_of("key");
+
+    assert_int_equal(snapshots_client_commit(rig->client, key, key, key, NULL, 0, &why), 0);
+    assert_int_equal(timeout_ms, 0);
+    assert_int_equal(snapshots_client_cleanup(rig->client, &why), 0);
+    assert_int_equal(timeout_ms, 0);
+}
+
 static int apply(struct rig *rig, const char *digest, struct client_applied *applied)
 {
     char *options[] = {"lowerdir=/a", "ro"};
@@ -251,6 +337,8 @@ int main(void)
         in_rig(list_carries_filters_and_all_entries_in_order),
         in_rig(conditions_arrive_as_statuses_with_their_endings),
         in_rig(a_failure_arrives_as_internal),
+        in_rig(calls_to_a_daemon_that_hangs_end_in_time),
+        in_rig(calls_that_wait_for_the_disk_have_no_limit),
         in_rig(apply_carries_descriptor_and_mounts_and_answers_the_diff_id),
         in_rig(what_apply_does_not_do_is_unimplemented),
     };
