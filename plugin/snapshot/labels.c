@@ -2,7 +2,9 @@
 #include "snapshot/labels.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int by_key(const void *a, const void *b)
 {
@@ -74,51 +76,62 @@ const struct bytes *labels_get(const struct label *labels, size_t count, struct 
     return found ? &found->value : NULL;
 }
 
+/* What the mask names: each "labels.<key>" as that label becomes, its value empty when NEWER lacks
+ * it, into NAMED, which has room for all; or *WHOLE, when "labels" stands among them. */
+static int read_mask(const struct label *newer, size_t newer_count, const struct bytes *paths,
+                     size_t path_count, struct label *named, size_t *named_count, bool *whole,
+                     struct reason *why)
+{
+    const struct bytes prefix = bytes_of("labels.");
+
+    *named_count = 0;
+    *whole = false;
+    for (size_t i = 0; i < path_count; i++) {
+        struct bytes key;
+        const struct bytes *value;
+
+        if (bytes_equal(paths[i], bytes_of("labels"))) {
+            *whole = true;
+            continue;
+        }
+        if (!bytes_start_with(paths[i], prefix))
+            return refuse(why, CONDITION_INVALID,
+                          "field %s cannot be updated: only \"labels\" and \"labels.<key>\" can",
+                          quoted(paths[i]));
+        key = bytes_from(paths[i].data + prefix.length, paths[i].length - prefix.length);
+        value = labels_get(newer, newer_count, key);
+        named[(*named_count)++] = (struct label){key, value ? *value : (struct bytes){0}};
+    }
+    return 0;
+}
+
 int labels_update(struct arena *arena, const struct label *old, size_t old_count,
                   const struct label *newer, size_t newer_count, const struct bytes *paths,
                   size_t path_count, const struct label **result, size_t *result_count,
                   struct reason *why)
 {
-    const struct bytes prefix = bytes_of("labels.");
-    struct label *merged;
-    size_t count = old_count;
+    struct label *named, *merged;
+    size_t named_count, count = 0;
+    bool whole = path_count == 0;
     int outcome = labels_clean(arena, newer, newer_count, &newer, &newer_count, why);
 
-    if (outcome)
+    *result = newer;
+    *result_count = newer_count;
+    if (outcome || whole)
         return outcome;
-    if (path_count == 0) {
-        *result = newer;
-        *result_count = newer_count;
-        return 0;
-    }
-    merged = arena_take(arena, (old_count + newer_count + path_count) * sizeof(*merged));
-    if (!merged)
-        return failure(why, ENOMEM, "keep %zu labels", old_count + newer_count);
-    if (old_count > 0)
-        memcpy(merged, old, old_count * sizeof(*merged));
-    for (size_t i = 0; i < path_count; i++) {
-        if (bytes_equal(paths[i], bytes_of("labels"))) {
-            if (newer_count > 0)
-                memcpy(merged, newer, newer_count * sizeof(*merged));
-            count = newer_count;
-        } else if (bytes_start_with(paths[i], prefix)) {
-            struct bytes key =
-                bytes_from(paths[i].data + prefix.length, paths[i].length - prefix.length);
-            const struct bytes *value = labels_get(newer, newer_count, key);
-            size_t at = 0;
-
-            while (at < count && !bytes_equal(merged[at].key, key))
-                at++;
-            /* an empty value is dropped by settle() */
-            merged[at] = (struct label){key, value ? *value : (struct bytes){0}};
-            count += at == count;
-        } else {
-            return refuse(why, CONDITION_INVALID,
-                          "field %s cannot be updated: only \"labels\" and \"labels.<key>\" can",
-                          quoted(paths[i]));
-        }
-    }
+    named = arena_take(arena, path_count * sizeof(*named));
+    merged = arena_take(arena, (old_count + path_count) * sizeof(*merged));
+    if (!named || !merged)
+        return failure(why, ENOMEM, "keep %zu labels", old_count + path_count);
+    outcome = read_mask(newer, newer_count, paths, path_count, named, &named_count, &whole, why);
+    if (outcome || whole) /* a label named beside "labels" is what it is there */
+        return outcome;
+    qsort(named, named_count, sizeof(*named), by_key);
+    for (size_t i = 0; i < old_count; i++)
+        if (!labels_get(named, named_count, old[i].key))
+            merged[count++] = old[i];
+    memcpy(merged + count, named, named_count * sizeof(*named));
     *result = merged;
-    *result_count = settle(merged, count);
+    *result_count = settle(merged, count + named_count);
     return 0;
 }

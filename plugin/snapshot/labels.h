@@ -23,7 +23,8 @@ int labels_clean(struct arena *arena, const struct label *labels, size_t count,
                  const struct label **clean, size_t *clean_count, struct reason *why);
 
 /* What the labels OLD become when an update with NEWER and the mask PATHS is applied
- * (see snapshots_update()). CONDITION_INVALID for a path that is no label. */
+ * (see snapshots_update()), in a time that grows little faster than what there is to read.
+ * CONDITION_INVALID for a path that is no label. */
 int labels_update(struct arena *arena, const struct label *old, size_t old_count,
                   const struct label *newer, size_t newer_count, const struct bytes *paths,
                   size_t path_count, const struct label **result, size_t *result_count,
