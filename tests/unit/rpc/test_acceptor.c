@@ -183,7 +183,9 @@ static int teardown(void **state)
     for (unsigned i = 0; i < world.count; i++)
         close(world.fds[i]);
     socket_close(&listening);
-    return world.strangers || world.credentials ? -1 : rmdir(folder);
+    if (rmdir(folder))
+        return -1; /* something was left behind */
+    return world.strangers || world.credentials ? -1 : 0;
 }
 
 static void begin(void)
