@@ -49,6 +49,16 @@ class Results:
             for figure in ("p50_ms", "p99_ms"):
                 self.figures[key + (call, figure)].append(latency[figure])
 
+    def take_thin(self, m):
+        if m["mode"] == "unpack":
+            self.figures["thin", "unpack", m["snapshotter"], "ms"].append(m["ms"])
+            self.figures["thin", "unpack", m["snapshotter"], "sync_ms"].append(m["sync_ms"])
+            return
+        key = ("thin", "cycle", m["snapshotter"], m["clients"])
+        self.figures[key + ("cycles_per_s",)].append(m["cycles_per_s"])
+        for call, latency in m["calls"].items():
+            self.figures[key + (call,)].append(latency["p50_ms"])
+
     def take_growth(self, m):
         count = m["snapshots"]
         self.figures["growth", count, "start_ms"].append(m["start_ms"])
@@ -156,6 +166,22 @@ def judge_growth(r, v):
     v.most("idle memory for each snapshot", max(grown, 0) / (many - few), 1, " KiB")
 
 
+def judge_thin(r, v):
+    def unpacked(who):
+        return r.median("thin", "unpack", who, "ms")
+
+    def cycles(who, clients):
+        return r.median("thin", "cycle", who, clients, "cycles_per_s")
+
+    v.most("dm-thin, unpack: cowsnap / built-in devmapper", ratio(unpacked("cowsnap"), unpacked("devmapper")), 0.4, " x")
+    v.most("dm-thin, unpack: cowsnap / overlayfs", ratio(unpacked("cowsnap"), unpacked("overlayfs")), 1, " x")
+    for clients in (1, 8):
+        v.least(f"dm-thin, cycles, {clients} clients: cowsnap / built-in devmapper",
+                ratio(cycles("cowsnap", clients), cycles("devmapper", clients)), 15, " x")
+        v.least(f"dm-thin, cycles, {clients} clients: cowsnap / overlayfs",
+                ratio(cycles("cowsnap", clients), cycles("overlayfs", clients)), 0.6, " x")
+
+
 def table(title, head, rows):
     print(f"\n{title}")
     widths = [max(len(str(row[i])) for row in [head] + rows) for i in range(len(head))]
@@ -190,8 +216,21 @@ def print_tables(r):
     if rows:
         table("Growth: p50 in ms, by snapshots present",
               ["snapshots", "prepare", "stat", "mounts", "usage", "commit", "remove", "list", "start", "resident KiB"], rows)
+    print_thin(r)
     if any(r.noisy(*key) for key in r.figures):
         print(f"\n  ~ the middle half of the rounds lies more than {NOISE:.0%} apart")
+
+
+def print_thin(r):
+    who = [w for w in ("overlayfs", "devmapper", "cowsnap") if r.median("thin", "unpack", w, "ms")]
+    if not who:
+        return
+    table("dm-thin: unpacking a Debian base", ["who", "seconds", "then sync"],
+          [[w] + [figure(r, "thin", "unpack", w, key, scale=1e-3, digits=2) for key in ("ms", "sync_ms")] for w in who])
+    calls = ("prepare", "stat", "usage", "commit", "remove")
+    table("dm-thin: cycles a second, and p50 in ms", ["who", "cycles/s", *calls],
+          [[f"{w}, {n} clients"] + [figure(r, "thin", "cycle", w, n, key, digits=2) for key in ("cycles_per_s", *calls)]
+           for n in (1, 8) for w in who])
 
 
 def plot(out, name, script, rows):
@@ -238,6 +277,7 @@ def main():
     judge_unpack(r, v)
     judge_calls(r, v)
     judge_growth(r, v)
+    judge_thin(r, v)
     print(f"{r.machine['cores']} cores, Linux {r.machine['kernel']}")
     print_tables(r)
     if v.rows:

@@ -107,13 +107,11 @@ unpack_mode=walking
 unpack_differ() {
     [ "$unpack_mode" != "$1" ] || return 0
     unpack_mode=$1
-    containerd_stop
     if [ "$1" = cowsnap ]; then
-        containerd_configuration cowsnap cowsnap-diff no-gc >"$CONTAINERD_DIR/config.toml"
+        containerd_reconfigure cowsnap cowsnap-diff no-gc
     else
-        containerd_configuration cowsnap no-gc >"$CONTAINERD_DIR/config.toml"
+        containerd_reconfigure cowsnap no-gc
     fi
-    containerd_again
 }
 
 unpack_as() {

@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# make_image.sh minimal|real [COMPRESSION,COMPRESSION,…]: makes an image from Debian packages and prints
+# make_image.sh minimal|base|real [COMPRESSION,COMPRESSION,…]: makes an image from Debian packages and prints
 # the path of its OCI archive.
 #
 #   minimal   busybox, three small layers, for tests that want a container and nothing else
+#   base      a Debian base and one small file: two layers
 #   real      a Debian base, packages on top, a tree of many small files, one small file: four layers
 #
 # COMPRESSION (gzip, zstd, none) goes layer by layer; the last one serves the layers that follow it.
-# What the archive says it is called: cowsnap.test/minimal:latest and cowsnap.test/real:latest.
-# Layers and archives are kept below BUILD/images; the same packages give the same bytes.
+# What the archive says it is called: cowsnap.test/minimal:latest, cowsnap.test/real:latest and so on.
+# Layers and archives are kept below BUILD/images; the same packages give the same bytes. What is kept needs
+# neither root nor a writable build tree.
 set -euo pipefail
 umask 022
 
@@ -26,17 +28,21 @@ complain() {
     exit 1
 }
 
-case $kind in minimal | real) ;; *) complain "name a kind: minimal or real" ;; esac
-[ "$(id -u)" = 0 ] || complain "ownership and device nodes need root"
+case $kind in minimal | base | real) ;; *) complain "name a kind: minimal, base or real" ;; esac
 mkdir -p "$build/images"
 images=$(cd "$build/images" && pwd)
-exec 9>"$images/lock-$kind"
-flock 9
 archive=$images/$kind-${wanted//,/-}.oci.tar
-if [ -e "$archive" ]; then
+answer_kept() {
+    [ -e "$archive" ] || return 0
     echo "$archive"
     exit 0
-fi
+}
+# Once without the lock, which cannot be had where the build tree is read-only.
+answer_kept
+[ "$(id -u)" = 0 ] || complain "ownership and device nodes need root"
+exec 9>"$images/lock"
+flock 9
+answer_kept
 
 work=$(mktemp -d "$images/.work.XXXXXX")
 work=$(realpath "$work")
@@ -88,6 +94,7 @@ minimal_layers() {
     pack "$work/1" "$images/minimal-1.tar"
     pack "$work/2" "$images/minimal-2.tar"
     pack "$work/3" "$images/minimal-3.tar"
+    tars=("$images"/minimal-[1-3].tar)
 }
 
 static_busybox() {
@@ -146,8 +153,8 @@ unpack_all() {
     done
 }
 
-real_layers() {
-    local mirror release package
+base_layer() {
+    local mirror release
     # shellcheck source=/dev/null
     release=$(. /etc/os-release && echo "$VERSION_CODENAME")
     command -v debootstrap >/dev/null || complain "debootstrap is not installed"
@@ -165,6 +172,17 @@ real_layers() {
         pack "$work/base" "$images/real-1.tar"
         rm -rf --one-file-system "$work/base"
     fi
+}
+
+small_layer() {
+    mkdir -p "$work/t4/etc"
+    echo 'made from Debian packages' >"$work/t4/etc/cowsnap-image"
+    pack "$work/t4" "$images/real-4.tar"
+}
+
+real_layers() {
+    local package
+    base_layer
     if [ ! -e "$images/real-2.tar" ]; then
         mkdir "$work/p2"
         (cd "$work/p2" && fetch_for "$images/real-1.status" python3 git iputils-ping) || complain "packages cannot be fetched"
@@ -184,16 +202,23 @@ real_layers() {
         pack "$work/t3" "$images/real-3.tar"
         rm -rf "$work/p3" "$work/t3"
     fi
-    mkdir -p "$work/t4/etc"
-    echo 'made from Debian packages' >"$work/t4/etc/cowsnap-image"
-    pack "$work/t4" "$images/real-4.tar"
+    small_layer
+    tars=("$images"/real-[1-4].tar)
 }
 
+base_layers() {
+    base_layer
+    small_layer
+    tars=("$images"/real-[14].tar)
+}
+
+tars=()
 "${kind}_layers"
 layers=()
 IFS=, read -ra compressions <<<"$wanted"
-for tar in "$images/$kind"-[1-9].tar; do
+for tar in "${tars[@]}"; do
     layers+=("$tar=${compressions[${#layers[@]}]:-${compressions[-1]}}")
 done
-"$python" -I "$here/oci_archive.py" "$archive" "cowsnap.test/$kind:latest" "${layers[@]}" >/dev/null
+"$python" -I "$here/oci_archive.py" "$archive.part" "cowsnap.test/$kind:latest" "${layers[@]}" >/dev/null
+mv "$archive.part" "$archive"
 echo "$archive"

@@ -10,6 +10,7 @@
 #   unpack-cowsnap    2.x: the transfer service unpacks "cowsnap" with cowsnap-diff
 #   unpack-builtin    2.x: the transfer service unpacks btrfs, native and overlayfs with walking
 #   no-gc             no garbage collection by itself: snapshots that ctr makes without a lease stay
+#   devmapper=POOL    the built-in devmapper snapshotter on that thin pool
 #   debug             log level debug
 #   file=PATH         the lines of that configuration, but for its version
 
@@ -39,7 +40,7 @@ disabled_plugins = [
   "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime",
   "io.containerd.podsandbox.controller.v1.podsandbox", "io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
   "io.containerd.tracing.processor.v1.otlp", "io.containerd.snapshotter.v1.aufs",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",$(case " $* " in *" devmapper="*) ;; *) echo ' "io.containerd.snapshotter.v1.devmapper",' ;; esac)
   "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs", "io.containerd.differ.v1.erofs",
 ]
 [grpc]
@@ -63,6 +64,9 @@ TOML
             ;;
         no-gc)
             printf '[plugins."io.containerd.gc.v1.scheduler"]\n  mutation_threshold = 1000000000\n  startup_delay = "24h"\n'
+            ;;
+        devmapper=*)
+            printf '[plugins."io.containerd.snapshotter.v1.devmapper"]\n  pool_name = "%s"\n  base_image_size = "10GB"\n' "${mode#*=}"
             ;;
         debug) ;;
         file=*) sed '/^version *=/d' "${mode#file=}" ;;
@@ -102,6 +106,13 @@ containerd_again() {
         containerd_log 30
         rig_fail "containerd $CONTAINERD_VERSION did not start"
     fi
+}
+
+# containerd_reconfigure MODE…: the same containerd, anew, in other modes.
+containerd_reconfigure() {
+    containerd_stop
+    containerd_configuration "$@" >"$CONTAINERD_DIR/config.toml"
+    containerd_again
 }
 
 containerd_answers() { ctr version >/dev/null 2>&1; }
