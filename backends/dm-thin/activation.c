@@ -44,6 +44,7 @@ int activation_note(struct thin_pool *pool, struct inventory_item *item, const c
     if (!superblock_parse(block, &superblock))
         return -EUCLEAN;
     item->inodes = superblock.inodes;
+    item->clean = !superblock.dirty;
     inventory_update(&pool->inventory, *item);
     if (dirty)
         *dirty = superblock.dirty;
@@ -63,8 +64,10 @@ static int activation_replay(struct thin_pool *pool, struct inventory_item *item
     bool born_now = item->born != INVENTORY_UNKNOWN && item->born_inodes == INVENTORY_UNKNOWN;
     bool dirty = false;
     scoped_fd int root = -1;
-    int error = activation_note(pool, item, path, &dirty);
 
+    if (item->clean)
+        return 0;
+    int error = activation_note(pool, item, path, &dirty);
     if (error != 0)
         return error;
     if (born_now) {
@@ -115,12 +118,14 @@ int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct
 {
     char name[DEVICE_NAME], path[DEVICE_PATH];
 
+    pthread_mutex_t *lock = &pool->activations[item->id % THIN_ACTIVATIONS];
+
     name_volume(pool->name, item->id, name);
-    pthread_mutex_lock(&pool->activations);
+    pthread_mutex_lock(lock);
     int made = activation_make_soon(pool, item->id, name);
     if (made == 1)
         made = activation_replay(pool, item, device_path(name, path));
-    pthread_mutex_unlock(&pool->activations);
+    pthread_mutex_unlock(lock);
     if (made == -ENODATA)
         return refuse(why, CONDITION_NOT_FOUND, "volume %" PRIu64 " of the pool %s", item->id,
                       pool->name);

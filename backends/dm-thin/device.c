@@ -12,26 +12,31 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /*
  * Whose work a node under /dev/mapper is: udev's where it runs, and then we wait for it by a
- * cookie; the library's own elsewhere (in a container, or a test). Looked for once: a daemon that
- * begins before udev does its own nodes, which udev leaves alone.
+ * cookie; ours elsewhere (in a container, or a test). Looked for once: a daemon that begins before
+ * udev does its own nodes, which udev leaves alone.
+ *
+ * Never the library's: it queues such work in variables that threads must not share, and making or
+ * ending a device waits tens of milliseconds in the kernel, which should not be one after the
+ * other. A task with a cookie and without the library's fallback queues nothing, nor does one that
+ * resumes a device whose node was due when it was made (dm_task_run() of libdm-iface.c).
  *
  * Rules of udev that open a new block device to see what is on it are told to keep off ours. They
  * would find the same file system under the same id again and again, and their opening of it makes
  * removals fail with EBUSY.
  */
 #define DEVICE_UDEV_FLAGS                                                                          \
-    (DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG | DM_UDEV_DISABLE_DISK_RULES_FLAG |                      \
-     DM_UDEV_DISABLE_OTHER_RULES_FLAG)
+    (DM_UDEV_DISABLE_LIBRARY_FALLBACK | DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG |                     \
+     DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_DISABLE_OTHER_RULES_FLAG)
 
 /* Levels of the library are those of syslog(3), with marks above. */
 #define DEVICE_WARNING 4
 
 #define UDEV_SOCKET "/run/udev/control"
 
-static pthread_mutex_t device_nodes = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t device_once = PTHREAD_ONCE_INIT;
 static bool device_udev;
 
@@ -89,22 +94,51 @@ static int task_run(struct dm_task *task)
     return error ? -error : errno ? -errno : -EIO;
 }
 
-/* Runs a task that makes or ends a node, and waits until that has happened. */
-static int task_run_with_node(struct dm_task *task)
+/* Runs a task that makes or ends a device, and waits until udev, where it runs, has seen to it. */
+static int task_run_with_udev(struct dm_task *task)
 {
     uint32_t cookie = 0;
-    int result = -ENOMEM;
 
-    pthread_mutex_lock(&device_nodes);
-    if (!device_udev)
-        result = task_run(task);
-    else if (dm_task_set_cookie(task, &cookie, DEVICE_UDEV_FLAGS))
-        result = task_run(task);
+    if (!dm_task_set_add_node(task, DM_ADD_NODE_ON_CREATE) ||
+        !dm_task_set_cookie(task, &cookie, DEVICE_UDEV_FLAGS))
+        return -ENOMEM;
+    int result = task_run(task);
     if (cookie)
         dm_udev_wait(cookie);
-    dm_task_update_nodes();
-    pthread_mutex_unlock(&device_nodes);
     return result;
+}
+
+/* ---- nodes, where there is no udev ---- */
+
+static int node_make(const char *name, const struct dm_info *info)
+{
+    char path[DEVICE_PATH];
+    dev_t number = makedev(info->major, info->minor);
+    struct stat found;
+
+    if (device_udev)
+        return 0;
+    device_path(name, path);
+    if (mknod(path, S_IFBLK | 0600, number) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return -errno;
+    if (stat(path, &found) == 0 && S_ISBLK(found.st_mode) && found.st_rdev == number)
+        return 0;
+    /* of a device of that name that went at its last close */
+    if (unlink(path) < 0 || mknod(path, S_IFBLK | 0600, number) < 0)
+        return -errno;
+    return 0;
+}
+
+/* One that goes at its last close keeps its node, by which it may be had until then. */
+static void node_end(const char *name)
+{
+    struct device_state state;
+    char path[DEVICE_PATH];
+
+    if (!device_udev && device_look(name, &state, NULL) == 0 && !state.exists)
+        unlink(device_path(name, path));
 }
 
 /* ---- what the kernel has ---- */
@@ -180,12 +214,21 @@ int device_create(const char *name, const char *uuid, const char *target, uint64
                   const char *line, bool readonly)
 {
     scoped_task task = task_make(DM_DEVICE_CREATE, name);
+    struct dm_info info;
 
     if (!task || !dm_task_set_uuid(task, uuid) ||
-        !dm_task_add_target(task, 0, sectors, target, line) ||
-        (readonly && !dm_task_set_ro(task)) || !dm_task_set_mode(task, 0600))
+        !dm_task_add_target(task, 0, sectors, target, line) || (readonly && !dm_task_set_ro(task)))
         return -ENOMEM;
-    return task_run_with_node(task);
+    int result = task_run_with_udev(task);
+    if (result != 0)
+        return result;
+    if (!dm_task_get_info(task, &info))
+        result = -EIO;
+    if (result == 0)
+        result = node_make(name, &info);
+    if (result != 0)
+        device_remove(name, false);
+    return result;
 }
 
 int device_reload(const char *name, const char *target, uint64_t sectors, const char *line)
@@ -207,7 +250,9 @@ int device_remove(const char *name, bool later)
 
     if (!task || (later && !dm_task_deferred_remove(task)))
         return -ENOMEM;
-    result = task_run_with_node(task);
+    result = task_run_with_udev(task);
+    if (result == 0)
+        node_end(name);
     return result == -ENXIO ? 0 : result;
 }
 
@@ -227,7 +272,7 @@ int device_resume(const char *name)
 {
     scoped_task task = task_make(DM_DEVICE_RESUME, name);
 
-    return task ? task_run_with_node(task) : -ENOMEM;
+    return task ? task_run_with_udev(task) : -ENOMEM;
 }
 
 /* ---- messages and questions ---- */

@@ -5,11 +5,8 @@
 /*
  * Devices of the kernel's device-mapper, by libdevmapper: a few ioctls each, never a child process.
  * Unless they say otherwise, functions return 0 or minus the kernel's errno and write no sentence:
- * what the errno means depends on the target.
- *
- * libdevmapper keeps the making of nodes under /dev/mapper in variables of its own, so calls that
- * make or end a node come one after the other here (one lock, taken last of all). Messages and
- * questions do not wait for it.
+ * what the errno means depends on the target. Any thread may call them; calls that concern one
+ * device come one after the other by the caller's care.
  */
 
 #include "base/result.h"

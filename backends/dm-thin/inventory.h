@@ -40,6 +40,7 @@ struct inventory_item {
     uint64_t born;        /* blocks shared with the parent at the time of the clone; or unknown */
     uint64_t inodes;      /* in use in its file system when last looked at; or unknown */
     uint64_t born_inodes; /* the same when it was cloned; or unknown */
+    bool clean;           /* its journal is known to be empty: nobody could write since it was */
 };
 
 #define INVENTORY_BUCKETS 4096

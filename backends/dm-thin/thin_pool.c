@@ -262,7 +262,8 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
     inventory_init(&pool->inventory);
     pthread_mutex_init(&pool->growth, NULL);
     pthread_mutex_init(&pool->origins, NULL);
-    pthread_mutex_init(&pool->activations, NULL);
+    for (unsigned i = 0; i < THIN_ACTIVATIONS; i++)
+        pthread_mutex_init(&pool->activations[i], NULL);
     pthread_mutex_init(&pool->messages, NULL);
 
     result = device_need(why);
@@ -298,7 +299,8 @@ void thin_pool_close(struct thin_pool *pool)
         device_remove(name, false);
     }
     pthread_mutex_destroy(&pool->messages);
-    pthread_mutex_destroy(&pool->activations);
+    for (unsigned i = 0; i < THIN_ACTIVATIONS; i++)
+        pthread_mutex_destroy(&pool->activations[i]);
     pthread_mutex_destroy(&pool->origins);
     pthread_mutex_destroy(&pool->growth);
     inventory_deinit(&pool->inventory);

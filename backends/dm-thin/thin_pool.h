@@ -26,6 +26,8 @@
 
 enum thin_origin { THIN_EMBEDDED, THIN_DEVICES, THIN_GIVEN };
 
+#define THIN_ACTIVATIONS 32
+
 /* Locks, in the order they are taken: growth, origins, activations, messages, inventory.lock. */
 struct thin_pool {
     enum thin_origin origin;
@@ -39,11 +41,13 @@ struct thin_pool {
     struct label label;
     uint64_t base_mapped; /* blocks of the base volume */
     struct inventory inventory;
-    pthread_mutex_t growth;      /* of the pool's files */
-    pthread_mutex_t origins;     /* an active volume is suspended while it is cloned */
-    pthread_mutex_t activations; /* between looking for a volume's device and making it */
-    pthread_mutex_t messages;    /* of transaction, and while a message relies on it */
-    uint64_t transaction;        /* the pool's, as the kernel knows it */
+    pthread_mutex_t growth;  /* of the pool's files */
+    pthread_mutex_t origins; /* a volume in use is suspended while it is cloned */
+    /* Between looking for a volume's device and making it, by its number: the kernel lets several
+     * devices be made at once, and each waits for tens of milliseconds. */
+    pthread_mutex_t activations[THIN_ACTIVATIONS];
+    pthread_mutex_t messages; /* of transaction, and while a message relies on it */
+    uint64_t transaction;     /* the pool's, as the kernel knows it */
 };
 
 /* Finds, makes and activates the pool, makes it ours, and takes stock; thin_pool_close() ends it.

@@ -25,26 +25,25 @@ static int volume_no_such(const struct thin_pool *pool, uint64_t id, struct reas
 /* ---- making one ---- */
 
 /* Sends MESSAGE, which makes ID of the volume whose device is ORIGIN, with that device still
- * meanwhile if there is one: what is being written to it must not fall between. */
+ * meanwhile if somebody has it open: what is being written to it must not fall between. What was
+ * written to one that is closed is in the pool already. */
 static int volume_split(struct thin_pool *pool, uint64_t id, const char *message,
                         const char *origin)
 {
     struct device_state state = {0};
-    int error;
+    int error = origin ? device_look(origin, &state, NULL) : 0;
 
+    if (error != 0)
+        return error;
+    if (!state.live || state.opened == 0)
+        return thin_pool_message_for(pool, id, message);
     pthread_mutex_lock(&pool->origins);
-    error = origin ? device_look(origin, &state, NULL) : 0;
-    if (error == 0 && state.live)
-        error = device_suspend(origin);
+    error = device_suspend(origin);
     if (error == 0)
         error = thin_pool_message_for(pool, id, message);
-    if (state.live) {
-        int resumed = device_resume(origin);
-        if (error == 0)
-            error = resumed;
-    }
+    int resumed = device_resume(origin);
     pthread_mutex_unlock(&pool->origins);
-    return error;
+    return error ? error : resumed;
 }
 
 static int volume_make(struct thin_pool *pool, struct inventory_item item, uint32_t source,
@@ -106,8 +105,9 @@ int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct re
         .id = id,
         .mapped = origin.mapped,
         .born = origin.mapped,
-        .inodes = INVENTORY_UNKNOWN,
-        .born_inodes = INVENTORY_UNKNOWN,
+        .inodes = origin.clean ? origin.inodes : INVENTORY_UNKNOWN,
+        .born_inodes = origin.clean ? origin.inodes : INVENTORY_UNKNOWN,
+        .clean = origin.clean,
     };
     return volume_make(pool, item, thin_id(parent), name, why);
 }
@@ -172,21 +172,31 @@ int volume_rest(struct thin_pool *pool, uint64_t id, struct reason *why)
 
 /* ---- using one ---- */
 
-int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, struct reason *why)
+/* Its device, there to be opened. Whoever has it may write from now on. */
+static int volume_begin(struct thin_pool *pool, uint64_t id, struct inventory_item *item,
+                        struct volume *volume, struct reason *why)
 {
-    struct inventory_item item;
     char name[DEVICE_NAME], path[DEVICE_PATH];
 
-    if (!inventory_find(&pool->inventory, id, &item))
+    if (!inventory_find(&pool->inventory, id, item))
         return volume_no_such(pool, id, why);
-    int result = activation_begin(pool, &item, why);
+    int result = activation_begin(pool, item, why);
     if (result != 0)
         return result;
+    item->clean = false;
+    inventory_update(&pool->inventory, *item);
     name_volume(pool->name, id, name);
     *volume = (struct volume){.kind = VOLUME_DEVICE};
     snprintf(volume->path, sizeof(volume->path), "%s", device_path(name, path));
     snprintf(volume->fstype, sizeof(volume->fstype), "%s", pool->label.file_system);
     return 0;
+}
+
+int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, struct reason *why)
+{
+    struct inventory_item item;
+
+    return volume_begin(pool, id, &item, volume, why);
 }
 
 int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
@@ -209,32 +219,50 @@ static uint64_t inodes_of(int root)
 }
 
 /* A mount reaches the file system whoever has it mounted, in whatever mount namespace, and so what
- * it still has in memory; ended, when nobody else has, it leaves the journal empty, as a read-only
- * mount without replay (mounts.c) needs it. The device's own flush makes the pool commit. */
+ * it still has in memory. */
+static int volume_sync_mounted(struct thin_pool *pool, struct inventory_item *item,
+                               const struct volume *volume)
+{
+    scoped_fd int root = -1;
+    int error = mount_detached(volume->path, volume->fstype, &root);
+
+    if (error == -EBUSY) /* mounted read-only: nothing waits to be written */
+        return 0;
+    if (error != 0)
+        return error;
+    if (syncfs(root) < 0)
+        return -errno;
+    item->inodes = inodes_of(root);
+    inventory_update(&pool->inventory, *item);
+    return 0;
+}
+
+/* Mounted nowhere, the file system is whole on its device: its last unmount, or the mount of ours
+ * that is over at once (activation.c), left the journal empty, as a read-only mount without replay
+ * (plugin/snapshot/mounts.c) needs it. If it is mounted, the mount beside it does not end it, and
+ * the journal is replayed when the next device is made of it. */
 int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item item;
+    struct device_state state;
     struct volume volume;
-    scoped_fd int root = -1, device = -1;
-    int result = volume_locate(pool, id, &volume, why);
+    scoped_fd int device = -1;
+    char name[DEVICE_NAME];
+    int result = volume_begin(pool, id, &item, &volume, why);
 
     if (result != 0)
         return result;
-    int error = mount_detached(volume.path, volume.fstype, &root);
-    if (error == -EBUSY) /* mounted read-only: nothing waits to be written */
-        error = 0;
-    if (error == 0 && root >= 0) {
-        error = syncfs(root) < 0 ? -errno : 0;
-        if (inventory_find(&pool->inventory, id, &item)) {
-            item.inodes = inodes_of(root);
-            inventory_update(&pool->inventory, item);
-        }
-        close(take_fd(&root));
-    }
+    name_volume(pool->name, id, name);
+    int error = device_look(name, &state, NULL);
+    if (error == 0 && state.opened > 0)
+        error = volume_sync_mounted(pool, &item, &volume);
     if (error == 0) {
+        /* the device's own flush makes the pool commit */
         device = open(volume.path, O_RDWR | O_CLOEXEC);
         error = device < 0 || fsync(device) < 0 ? -errno : 0;
     }
+    if (error == 0)
+        activation_measure(pool, &item, name);
     return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;
 }
 
