@@ -17,6 +17,9 @@ import sys
 NOISE = 0.25  # spread of the middle half of a measurement, as a share of its median, that gives no verdict
 
 
+STAGES = ("inflate", "hash", "parse", "hand", "write", "sync")  # as `cowsnap stages` names them
+
+
 class Results:
     """Measurements by what they are of; each figure a list, one value a round."""
 
@@ -33,6 +36,11 @@ class Results:
     def take_unpack(self, m):
         for figure in ("ms", "sync_ms", "cpu_ms", "daemon_peak_kib"):
             self.figures["unpack", m["image"], m["who"], figure].append(m[figure])
+
+    def take_stages(self, m):
+        for stage in m["figures"]["stages"]:
+            self.figures["stages", m["image"], stage["name"], "processor"].append(stage["processor_ns"] / 1e6)
+            self.figures["stages", m["image"], stage["name"], "waited"].append(stage["waited_ns"] / 1e6)
 
     def take_floor(self, m):
         work = m["inflate_ms"] + m["hash_ms"]
@@ -203,6 +211,10 @@ def print_tables(r):
         if r.median("floor", image, "machine"):
             rows.append(["(floor)", figure(r, "floor", image, "machine", scale=1e-3, digits=2), "", ""])
         table(f"Unpack, image {image}", ["who", "seconds", "then sync", "processor s"], rows)
+        rows = [[stage] + [figure(r, "stages", image, stage, kind, scale=1e-3, digits=2) for kind in ("processor", "waited")]
+                for stage in STAGES if r.median("stages", image, stage, "waited") is not None]
+        if rows:
+            table(f"Stages of cowsnap, image {image}: seconds", ["stage", "processor", "waited"], rows)
     for setting in ("btrfs", "ext4"):
         keys = sorted({key[:6] for key in r.figures if key[0] == "calls" and key[1] == setting})
         rows = [[f"{k[3]} by {k[2]}, {k[4]}, {k[5]} clients", figure(r, *k, "cycles_per_s")] +
@@ -251,11 +263,13 @@ def plot_all(r, out):
         plot(out, f"unpack-{image}", "set style data histograms\nset style histogram rowstacked\nset style fill solid 0.8\nset boxwidth 0.6\n"
              "set yrange [0:]\nset ylabel 'seconds'\nset title 'Unpack of the image, and the sync after it'\n"
              "plot DATA using 2:xtic(1) title 'until it answers', '' using 3 title 'sync after it'", rows)
-        parts = [("inflate", "inflate_ms"), ("SHA-256", "hash_ms"), ("tar", "parse_ms"), ("file-system calls", "machine_ms")]
-        if r.median("floor", image, "inflate_ms"):
-            plot(out, f"stages-{image}", "set style data histograms\nset style fill solid 0.8\nset boxwidth 0.6\nset yrange [0:]\nunset key\n"
-                 "set ylabel 'processor seconds'\nset title 'What unpacking takes at least, by stage'\nplot DATA using 2:xtic(1)",
-                 [[f'"{label}"', r.median("floor", image, key) / 1e3] for label, key in parts])
+        least = {"inflate": "inflate_ms", "hash": "hash_ms", "parse": "parse_ms", "write": "machine_ms"}
+        if r.median("floor", image, "inflate_ms") and r.median("stages", image, "inflate", "waited") is not None:
+            plot(out, f"stages-{image}", "set style data histograms\nset style fill solid 0.8\nset yrange [0:]\nset ylabel 'seconds'\n"
+                 "set title 'Unpacking by stage: what its threads ran and waited, and the least it takes'\n"
+                 "plot DATA using 2:xtic(1) title 'ran', '' using 3 title 'waited', '' using 4 title 'floor'",
+                 [[f'"{stage}"'] + [r.median("stages", image, stage, kind) / 1e3 for kind in ("processor", "waited")] +
+                  [(r.median("floor", image, least[stage]) if stage in least else 0) / 1e3] for stage in STAGES])
     if len(r.counts()) > 1:
         calls = ("prepare", "stat", "usage", "commit", "remove")
         plot(out, "growth", "set logscale x\nset yrange [0:]\nset xlabel 'snapshots present'\nset ylabel 'p50, ms'\n"

@@ -51,6 +51,7 @@ unpack_once() {
     start=$(rig_now)
     sync -f "$folder"
     synced=$(($(rig_now) - start))
+    [ "$who" != cowsnap ] || note "{\"part\": \"stages\", \"image\": \"$image\", \"figures\": $("$COWSNAP" --address "$COWSNAPD_SOCKET" stages --json | jq -c .)}"
     [ -z "$COWSNAPD_PID" ] || peak=$(awk '/^VmHWM/ { print $2 }' "/proc/$COWSNAPD_PID/status")
     note "{\"part\": \"unpack\", \"image\": \"$image\", \"who\": \"$who\", \"ms\": $took, \"sync_ms\": $synced, \"cpu_ms\": $((($(busy_ticks) - before) * 1000 / $(getconf CLK_TCK))), \"daemon_peak_kib\": $peak}"
     forget "$snapshotter"

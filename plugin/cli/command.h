@@ -50,6 +50,7 @@ struct command {
 extern const struct command command_containerd_config;
 extern const struct command command_help;
 extern const struct command command_ls;
+extern const struct command command_stages;
 extern const struct command command_status;
 extern const struct command command_tree;
 extern const struct command command_usage;

@@ -7,8 +7,9 @@
 #include <stdio.h>
 
 const struct command *const commands[] = {
-    &command_status,  &command_ls,   &command_tree, &command_usage, &command_containerd_config,
-    &command_version, &command_help, NULL,
+    &command_status,  &command_ls,     &command_tree,
+    &command_usage,   &command_stages, &command_containerd_config,
+    &command_version, &command_help,   NULL,
 };
 
 int command_find(const struct command **command, struct bytes name, struct reason *why)

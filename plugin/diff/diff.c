@@ -9,12 +9,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct diff {
     struct diff_options options;
     char *content_root;
+    pthread_mutex_t lock; /* of the figures */
+    struct diff_figures figures;
 };
 
 int diff_open(struct diff **diff, const struct diff_options *options, struct reason *why)
@@ -24,9 +27,10 @@ int diff_open(struct diff **diff, const struct diff_options *options, struct rea
     if (made)
         made->content_root = strdup(options->content_root);
     if (!made || !made->content_root) {
-        diff_close(made);
+        free(made);
         return failure(why, ENOMEM, "open the diff service");
     }
+    pthread_mutex_init(&made->lock, NULL);
     made->options = *options;
     made->options.content_root = made->content_root;
     *diff = made;
@@ -35,8 +39,10 @@ int diff_open(struct diff **diff, const struct diff_options *options, struct rea
 
 struct diff *diff_close(struct diff *diff)
 {
-    if (diff)
-        free(diff->content_root);
+    if (!diff)
+        return NULL;
+    pthread_mutex_destroy(&diff->lock);
+    free(diff->content_root);
     free(diff);
     return NULL;
 }
@@ -127,6 +133,21 @@ static int apply_to_target(struct diff *diff, const struct diff_apply_request *r
     return result;
 }
 
+static void count(struct diff *diff, const struct layer_result *layer)
+{
+    pthread_mutex_lock(&diff->lock);
+    diff->figures.layers++;
+    stages_add(&diff->figures.stages, &layer->stages);
+    pthread_mutex_unlock(&diff->lock);
+}
+
+void diff_figures(struct diff *diff, struct diff_figures *figures)
+{
+    pthread_mutex_lock(&diff->lock);
+    *figures = diff->figures;
+    pthread_mutex_unlock(&diff->lock);
+}
+
 int diff_apply(struct diff *diff, const struct diff_apply_request *request,
                struct diff_apply_result *result, struct reason *why)
 {
@@ -143,6 +164,7 @@ int diff_apply(struct diff *diff, const struct diff_apply_request *request,
         outcome = apply_to_target(diff, request, blob, digest, &layer, why);
     if (outcome)
         return amend(why, outcome, "apply layer %s", quoted(request->digest));
+    count(diff, &layer);
     result->media_type = "application/vnd.oci.image.layer.v1.tar";
     content_format_digest(layer.sum.digest, result->digest);
     result->size = layer.sum.size;

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "layer/io_engine.h"
+#include "layer/stages.h"
 #include "snapshot/snapshots.h"
 
 #include <stdatomic.h>
@@ -54,5 +55,13 @@ struct diff_apply_result {
  * here, an encrypted layer. Otherwise as layer_apply(). */
 int diff_apply(struct diff *diff, const struct diff_apply_request *request,
                struct diff_apply_result *result, struct reason *why);
+
+struct diff_figures {
+    uint64_t layers; /* applied since diff_open() */
+    struct stages stages;
+};
+
+/* Where the time of layers went; those that failed, or are under way, are not in it. Any thread. */
+void diff_figures(struct diff *diff, struct diff_figures *figures);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer/chunk.h"
 
+#include "layer/stages.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,6 +13,7 @@ struct chunk_pool {
     struct chunk *free; /* the chunk returned last comes first: its memory is warm */
     size_t outstanding; /* chunks that are in use */
     unsigned waiting;   /* threads in chunk_take() */
+    uint64_t waited;    /* ns, by those threads */
     bool closed;
     bool orphan; /* chunk_pool_free() was called; the last chunk takes the pool along */
 
@@ -85,7 +88,7 @@ struct chunk *chunk_take(struct chunk_pool *pool)
     pthread_mutex_lock(&pool->lock);
     pool->waiting++;
     while (!pool->closed && !pool->free)
-        pthread_cond_wait(&pool->returned, &pool->lock);
+        stage_wait(&pool->returned, &pool->lock, &pool->waited);
     pool->waiting--;
     if (!pool->closed) {
         chunk = pool->free;
@@ -97,6 +100,16 @@ struct chunk *chunk_take(struct chunk_pool *pool)
     }
     pthread_mutex_unlock(&pool->lock);
     return chunk;
+}
+
+uint64_t chunk_pool_waited(struct chunk_pool *pool)
+{
+    uint64_t waited;
+
+    pthread_mutex_lock(&pool->lock);
+    waited = pool->waited;
+    pthread_mutex_unlock(&pool->lock);
+    return waited;
 }
 
 bool chunk_pool_retire(struct chunk_pool *pool)

@@ -44,6 +44,9 @@ void chunk_pool_close(struct chunk_pool *pool);
  * False once the pool is closed. */
 bool chunk_pool_retire(struct chunk_pool *pool);
 
+/* ns that chunk_take() waited so far, in all threads together. */
+uint64_t chunk_pool_waited(struct chunk_pool *pool);
+
 /* A free chunk with one reference and length 0; waits for one. NULL once the pool is closed. */
 struct chunk *chunk_take(struct chunk_pool *pool);
 void chunk_ref(struct chunk *chunk);

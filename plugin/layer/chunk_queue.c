@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer/chunk_queue.h"
 
+#include "layer/stages.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -51,7 +53,7 @@ struct chunk *chunk_queue_get(struct chunk_queue *queue)
     pthread_mutex_lock(&queue->lock);
     queue->waiting = true;
     while (queue->count == 0 && !queue->ended)
-        pthread_cond_wait(&queue->filled, &queue->lock);
+        stage_wait(&queue->filled, &queue->lock, &queue->waited);
     queue->waiting = false;
     if (queue->count > 0) {
         chunk = queue->ring[queue->first];

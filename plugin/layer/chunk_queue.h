@@ -18,6 +18,7 @@ struct chunk_queue {
     pthread_cond_t filled;
     bool waiting; /* the one consumer is in chunk_queue_get() */
     bool ended;
+    uint64_t waited; /* ns, by the consumer, which may read it when it has nothing more to get */
     size_t capacity, first, count;
     struct chunk **ring;
 };

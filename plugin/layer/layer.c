@@ -58,17 +58,35 @@ static int layer_entries(struct layer *layer, struct reason *why)
     }
 }
 
+static int layer_sync(struct layer *layer, struct stage_time *sync, struct reason *why)
+{
+    uint64_t begun = stage_now();
+    int done = syncfs(layer->tree.fd) < 0 ? io_error(why, errno, "write to the disk", "/") : 0;
+
+    sync->waited = stage_now() - begun;
+    return done;
+}
+
 static int layer_run(struct layer *layer, const struct layer_request *request,
                      struct layer_result *result, struct reason *why)
 {
+    uint64_t begun = stage_now(), ran = stage_processor();
+    struct stages *stages = &result->stages;
     int done = layer_entries(layer, why);
 
     if (!done)
         done = stream_finish(layer->stream, &result->sum, why);
     if (!done)
         done = apply_finish(&layer->apply, why);
-    if (!done && request->sync && syncfs(layer->tree.fd) < 0)
-        done = io_error(why, errno, "write to the disk", "/");
+    if (!done && request->sync)
+        done = layer_sync(layer, &stages->of[STAGE_SYNC], why);
+    if (!done) {
+        stream_stages(layer->stream, stages);
+        writer_pool_stages(layer->tree.writers, stages);
+        stages->of[STAGE_WRITE].bytes = result->file_bytes;
+        stages->of[STAGE_PARSE].processor = stage_processor() - ran;
+        stages->elapsed = stage_now() - begun;
+    }
     result->inodes = layer->tree.inodes;
     result->removed = layer->tree.removed;
     return done;

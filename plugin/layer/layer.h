@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "layer/io_engine.h"
+#include "layer/stages.h"
 #include "layer/stream.h"
 
 #include <stdatomic.h>
@@ -46,6 +47,7 @@ struct layer_result {
     uint64_t inodes;       /* inodes made and not removed again */
     uint64_t file_bytes;   /* bytes of file data written, holes not counted */
     bool removed;          /* something that was there before was removed or replaced */
+    struct stages stages;  /* where the time went; only when all went well */
 };
 
 /* Runs on the calling thread and on threads of its own, which are gone when it returns. On any

@@ -75,10 +75,12 @@ struct stream {
     bool blob_is_plain; /* its SHA-256 is that of the uncompressed bytes */
     int inflate_result;
     struct reason inflate_why;
+    uint64_t inflate_processor; /* ns, as the next one */
 
     /* Of the hash thread, until it is joined. */
     EVP_MD_CTX *hash;
     bool hash_failed;
+    uint64_t hash_processor;
 };
 
 static bool stream_cancelled(const struct stream *stream)
@@ -226,6 +228,7 @@ static void *stream_inflate_main(void *context)
     struct stream *stream = context;
 
     stream->inflate_result = stream_inflate_blob(stream, &stream->inflate_why);
+    stream->inflate_processor = stage_processor();
     chunk_queue_end(&stream->to_hash);
     chunk_queue_end(&stream->to_reader);
     return NULL;
@@ -242,6 +245,7 @@ static void *stream_hash_main(void *context)
             stream->hash_failed = true;
         chunk_unref(chunk);
     }
+    stream->hash_processor = stage_processor();
     return NULL;
 }
 
@@ -398,6 +402,22 @@ int stream_finish(struct stream *stream, struct stream_sum *sum, struct reason *
         return failure(why, EIO, "take the SHA-256 of the uncompressed layer");
     sum->size = stream->size;
     return stream->verify ? stream_verify(stream, sum->digest, why) : 0;
+}
+
+void stream_stages(const struct stream *stream, struct stages *stages)
+{
+    stages->of[STAGE_INFLATE] = (struct stage_time){
+        .processor = stream->inflate_processor,
+        .waited = chunk_pool_waited(stream->pool),
+        .bytes = stream->blob_offset,
+    };
+    stages->of[STAGE_HASH] = (struct stage_time){
+        .processor = stream->hash_processor,
+        .waited = stream->to_hash.waited,
+        .bytes = stream->size,
+    };
+    stages->of[STAGE_PARSE].waited = stream->to_reader.waited;
+    stages->of[STAGE_PARSE].bytes = stream->size;
 }
 
 struct stream *stream_close(struct stream *stream)

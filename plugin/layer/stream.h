@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "layer/chunk.h"
+#include "layer/stages.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,6 +45,10 @@ int stream_next(struct stream *stream, struct chunk **chunk, struct reason *why)
 /* Reads on to the end of the blob whatever the caller left, waits for the hash, and reports. A tar
  * ends before its stream does (zero blocks, padding), and the diff id is of the whole. */
 int stream_finish(struct stream *stream, struct stream_sum *sum, struct reason *why);
+
+/* What reading took, after stream_finish() went well: inflate and hash, and of parse the bytes and
+ * the wait for chunks. */
+void stream_stages(const struct stream *stream, struct stages *stages);
 
 /* Stops the threads, waits for them, frees. Chunks still referenced elsewhere must be gone. NULL is
  * allowed; returns NULL. */

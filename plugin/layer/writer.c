@@ -60,6 +60,7 @@ struct writer {
     bool caller_waits; /* for room */
     bool idle;         /* nothing queued, nothing under way */
     bool stop;
+    uint64_t waited; /* ns, for messages */
 
     _Atomic unsigned cost; /* of what is queued */
 
@@ -86,6 +87,7 @@ struct writer_pool {
     struct writer_message next;
     struct writer *chosen;
     bool pending;
+    uint64_t waited; /* ns, for writers */
 
     struct writer writers[];
 };
@@ -238,7 +240,7 @@ static bool writer_take(struct writer *writer, struct writer_message *message)
             }
             continue;
         }
-        pthread_cond_wait(&writer->arrived, &writer->lock);
+        stage_wait(&writer->arrived, &writer->lock, &writer->waited);
     }
     if (writer->count > 0) {
         *message = writer->queue[writer->first];
@@ -409,7 +411,7 @@ static void writer_pool_push(struct writer_pool *pool)
     pthread_mutex_lock(&writer->lock);
     while (writer->count == WRITER_QUEUE) {
         writer->caller_waits = true;
-        pthread_cond_wait(&writer->room, &writer->lock);
+        stage_wait(&writer->room, &writer->lock, &pool->waited);
     }
     writer->queue[(writer->first + writer->count) % WRITER_QUEUE] = pool->next;
     if (writer->count++ == 0)
@@ -555,8 +557,23 @@ int writer_pool_wait(struct writer_pool *pool, uint64_t writers, struct reason *
             continue;
         pthread_mutex_lock(&writer->lock);
         while (!writer->idle)
-            pthread_cond_wait(&writer->settled, &writer->lock);
+            stage_wait(&writer->settled, &writer->lock, &pool->waited);
         pthread_mutex_unlock(&writer->lock);
     }
     return writer_pool_error(pool, why);
+}
+
+void writer_pool_stages(struct writer_pool *pool, struct stages *stages)
+{
+    struct stage_time *write = &stages->of[STAGE_WRITE];
+
+    stages->of[STAGE_HAND].waited = pool->waited;
+    for (unsigned i = 0; i < pool->count; i++) {
+        struct writer *writer = &pool->writers[i];
+
+        write->processor += stage_processor_of(writer->thread);
+        pthread_mutex_lock(&writer->lock);
+        write->waited += writer->waited;
+        pthread_mutex_unlock(&writer->lock);
+    }
 }

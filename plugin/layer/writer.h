@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "layer/directory.h"
 #include "layer/io_engine.h"
+#include "layer/stages.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -44,6 +45,9 @@ int writer_pool_end(struct writer_pool *pool, struct reason *why);
 
 /* Waits until the writers in the bit mask WRITERS have made all files they were given. */
 int writer_pool_wait(struct writer_pool *pool, uint64_t writers, struct reason *why);
+
+/* What writing took so far, and the caller's wait for it. */
+void writer_pool_stages(struct writer_pool *pool, struct stages *stages);
 
 /* All writers there are, as a bit mask. */
 uint64_t writer_pool_all(const struct writer_pool *pool);

@@ -11,6 +11,8 @@
 
 typedef Cowsnap__Control__V1__StatusRequest StatusRequest;
 typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
+typedef Cowsnap__Control__V1__StagesRequest StagesRequest;
+typedef Cowsnap__Control__V1__StagesResponse StagesResponse;
 typedef Cowsnap__Control__V1__SnapshotsRequest SnapshotsRequest;
 typedef Cowsnap__Control__V1__SnapshotsResponse SnapshotsResponse;
 
@@ -34,6 +36,23 @@ int control_client_status(struct client *client, StatusResponse **status, struct
         return failure(why, EPROTO, "read the status: the daemon left out half of it");
     *status = (StatusResponse *)take_pointer(reply);
     return 0;
+}
+
+int control_client_stages(struct client *client, StagesResponse **stages, struct reason *why)
+{
+    StagesRequest message = COWSNAP__CONTROL__V1__STAGES_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "Stages",
+        .message = &message.base,
+        .reply = TYPE(stages_response),
+        .timeout_ms = CONTROL_TIMEOUT * 1000,
+    };
+    ProtobufCMessage *reply = NULL;
+    int result = client_unary(client, &request, &reply, NULL, why);
+
+    if (result == 0)
+        *stages = (StagesResponse *)reply;
+    return result;
 }
 
 struct snapshots_visit {

@@ -17,6 +17,10 @@
 int control_client_status(struct client *client, Cowsnap__Control__V1__StatusResponse **status,
                           struct reason *why);
 
+/* *STAGES is the caller's to message_free(). */
+int control_client_stages(struct client *client, Cowsnap__Control__V1__StagesResponse **stages,
+                          struct reason *why);
+
 /* Calls VISIT for every snapshot, in the order of keys, with its id and usage; labels and the time
  * of the last update are not sent, and a kind may be one that this program does not know. */
 int control_client_snapshots(struct client *client, snapshot_visit *visit, void *context,

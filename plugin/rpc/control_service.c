@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/scoped.h"
+#include "diff/diff.h"
 #include "rpc/message.h"
 #include "rpc/service.h"
 #include "rpc/stream.h"
@@ -12,6 +13,8 @@
 
 typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
 typedef Cowsnap__Control__V1__Snapshot SnapshotItem;
+typedef Cowsnap__Control__V1__StagesResponse StagesResponse;
+typedef Cowsnap__Control__V1__Stage StageItem;
 
 /* protobuf-c's strings are not const; it only reads what it packs. */
 static char *text_of(const char *text)
@@ -106,10 +109,37 @@ static int handle_snapshots(struct call *call, const ProtobufCMessage *message,
     return stream_flush(&stream, why);
 }
 
+static int handle_stages(struct call *call, const ProtobufCMessage *message,
+                         const struct services *services, struct reason *why)
+{
+    StagesResponse response = COWSNAP__CONTROL__V1__STAGES_RESPONSE__INIT;
+    StageItem items[STAGES], *pointers[STAGES];
+    struct diff_figures figures;
+
+    (void)message;
+    diff_figures(services->diff, &figures);
+    for (unsigned i = 0; i < STAGES; i++) {
+        const struct stage_time *time = &figures.stages.of[i];
+
+        items[i] = (StageItem)COWSNAP__CONTROL__V1__STAGE__INIT;
+        items[i].name = text_of(stage_name(i));
+        items[i].processor_ns = time->processor;
+        items[i].waited_ns = time->waited;
+        items[i].bytes = time->bytes;
+        pointers[i] = &items[i];
+    }
+    response.layers = figures.layers;
+    response.elapsed_ns = figures.stages.elapsed;
+    response.n_stages = STAGES;
+    response.stages = pointers;
+    return call_reply(call, &response.base, why);
+}
+
 static const struct method methods[] = {
     {"Status", &cowsnap__control__v1__status_request__descriptor, handle_status, LANE_SHORT, false},
     {"Snapshots", &cowsnap__control__v1__snapshots_request__descriptor, handle_snapshots,
      LANE_SHORT, false},
+    {"Stages", &cowsnap__control__v1__stages_request__descriptor, handle_stages, LANE_SHORT, false},
 };
 
 const struct service service_control = {

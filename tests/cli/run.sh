@@ -63,7 +63,7 @@ layer() {
 # ---- without a daemon ----
 
 dead=$RIG_DIR/dead.sock
-for command in status ls tree 'usage key'; do
+for command in status ls tree stages 'usage key'; do
     # shellcheck disable=SC2086 # words
     tool --address "$dead" $command
     check "$command says that nobody listens" tool_refused 1 \
@@ -94,7 +94,7 @@ tool version --json
 check 'the version as JSON' tool_json '.version | test("^[0-9.]+$")'
 tool --help
 mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\) .*/\1/p' "$out")
-check 'help lists the commands' is "${#commands[@]}" 7
+check 'help lists the commands' is "${#commands[@]}" 8
 for command in "${commands[@]}"; do
     tool "$command" --help
     check "help of $command" tool_says "^Usage: cowsnap $command "
@@ -140,6 +140,13 @@ for row in 'cowsnapd: +[0-9.]+, process [0-9]+, up [0-9]+ s$' "address: +$COWSNA
     'waiting: +0 to be removed, [0-9]+ to be sealed$' 'ready clones: +[0-9]+$' 'layers in work: 0$' 'damaged: +0$'; do
     check "status shows $row" tool_says "^$row"
 done
+tool stages "${here[@]}"
+check 'stages shows what no layer has passed' tool_says '^write +0\.000 +0\.000'
+check 'stages counts layers' tool_says '^0 layers in 0\.000 s$'
+tool --json "${here[@]}" stages
+check 'stages as JSON' tool_json '.layers == 0 and .elapsed_ns == 0
+    and [.stages[].name] == ["inflate", "hash", "parse", "hand", "write", "sync"]
+    and all(.stages[]; .processor_ns == 0 and .waited_ns == 0 and .bytes == 0)'
 tool --json "${here[@]}" status
 check 'status as JSON' tool_json '.address == $address and .pid == $pid and .backend == "btrfs"
     and .pool.embedded and .pool.writable and .pool.path == $root + "/pool" and .root == $root

@@ -122,6 +122,43 @@ static void each_type_is_made(void **state)
     assert_int_equal(tree_rig_stat(&rig->tree, "d/f").st_nlink, 2);
 }
 
+/* What passed each stage, and that what took time was timed. */
+static void stages_are_counted(void **state)
+{
+    struct rig *rig = *state;
+    const struct stage_time *of = rig->result.stages.of;
+    uint64_t running = 0;
+
+    add_file(rig, "f", "text");
+    add_file(rig, "g", "longer");
+    rig->request.sync = true;
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(of[STAGE_INFLATE].bytes, rig->result.sum.size); /* not compressed */
+    assert_int_equal(of[STAGE_HASH].bytes, rig->result.sum.size);
+    assert_int_equal(of[STAGE_PARSE].bytes, rig->result.sum.size);
+    assert_int_equal(of[STAGE_WRITE].bytes, 10);
+    assert_true(of[STAGE_SYNC].waited > 0);
+    for (unsigned i = 0; i < STAGES; i++)
+        running += of[i].processor;
+    assert_true(running > 0);
+    for (unsigned i = 0; i < STAGES; i++) {
+        bool runs = i != STAGE_HAND && i != STAGE_SYNC;
+
+        assert_true((of[i].processor > 0) == runs);
+        assert_true(i == STAGE_WRITE || of[i].waited <= rig->result.stages.elapsed);
+    }
+}
+
+/* A writer that has nothing to do waits; it is the only one to be seen here for sure. */
+static void waits_of_stages_are_told(void **state)
+{
+    struct rig *rig = *state;
+
+    add_file(rig, "f", "text");
+    assert_int_equal(apply(rig), 0);
+    assert_true(rig->result.stages.of[STAGE_WRITE].waited > 0);
+}
+
 static void owners_modes_and_times_are_the_entrys(void **state)
 {
     struct rig *rig = *state;
@@ -180,11 +217,10 @@ static void times_of_folders_follow_what_is_there_in_the_end(void **state)
     struct rig *rig = *state;
 
     add(rig, '5', "e", NULL);
-    tar_builder_header(&rig->tar, &(struct tar_member){.name = "d",
-                                                       .type = '5',
-                                                       .mode = 0755,
-                                                       .mtime = 77,
-                                                       .format = TAR_FORMAT_USTAR});
+    tar_builder_header(
+        &rig->tar,
+        &(struct tar_member){
+            .name = "d", .type = '5', .mode = 0755, .mtime = 77, .format = TAR_FORMAT_USTAR});
     add(rig, '2', "d", "e");
     applies(rig, "d@e e/");
     assert_int_equal(tree_rig_stat(&rig->tree, "e").st_mtim.tv_sec, 77);
@@ -588,6 +624,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(each_type_is_made),
+        with_rig(stages_are_counted),
+        with_rig(waits_of_stages_are_told),
         with_rig(owners_modes_and_times_are_the_entrys),
         with_rig(the_access_time_is_the_later_of_the_two),
         with_rig(times_of_folders_follow_what_is_there_in_the_end),
