@@ -45,7 +45,7 @@ int control_client_stages(struct client *client, StagesResponse **stages, struct
         .method = CONTROL "Stages",
         .message = &message.base,
         .reply = TYPE(stages_response),
-        .timeout_ms = CONTROL_TIMEOUT * 1000,
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
     };
     ProtobufCMessage *reply = NULL;
     int result = client_unary(client, &request, &reply, NULL, why);
