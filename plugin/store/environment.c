@@ -143,6 +143,38 @@ int environment_sync_names(struct environment *environment, int root, struct rea
     return 0;
 }
 
+/*
+ * LMDB has two root pages and writes them in turn. A reader takes the number N of the last commit,
+ * enters it in the table of readers, and then copies root page N mod 2 (mdb_txn_renew0() in mdb.c
+ * of 0.9). A thread that loses its processor in between, for as long as a commit takes, copies what
+ * the writer is just putting there, the root of N + 2: not on the disk yet and perhaps never, or
+ * half of it. Such a reader may see a snapshot that the next one does not.
+ *
+ * The writer cannot begin with N + 2 before N + 1 is committed. So a reader asks, when it has its
+ * copy, whether that has happened, and begins anew if so.
+ */
+int environment_begin_read(struct environment *environment, MDB_txn **txn)
+{
+    for (;;) {
+        int status = mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, txn);
+
+        if (status || !environment_was_overtaken(environment, *txn))
+            return status;
+        mdb_txn_abort(*txn);
+    }
+}
+
+void environment_note_commit(struct environment *environment, size_t number)
+{
+    atomic_store(&environment->newest, number);
+}
+
+bool environment_was_overtaken(struct environment *environment, MDB_txn *txn)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* the copy was made before this looks */
+    return atomic_load(&environment->newest) > mdb_txn_id(txn);
+}
+
 int environment_grow(struct environment *environment, struct reason *why)
 {
     MDB_envinfo info;

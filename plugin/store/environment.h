@@ -11,6 +11,8 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 struct environment {
     MDB_env *lmdb;
@@ -19,6 +21,7 @@ struct environment {
     /* Held for reading by every read transaction, for writing while the map is moved. Prefers the
      * writer, so a thread must not take it twice. */
     pthread_rwlock_t map_lock;
+    atomic_size_t newest; /* the last transaction that was committed here; 0: none yet */
 };
 
 /* Opens root/meta, making it where it is missing. CONDITION_PRECONDITION: somebody has it open,
@@ -30,6 +33,16 @@ void environment_close(struct environment *environment);
 
 /* Makes the names of new files durable. */
 int environment_sync_names(struct environment *environment, int root, struct reason *why);
+
+/* Begins a read transaction, which sees what was committed last. Returns LMDB's status. */
+int environment_begin_read(struct environment *environment, MDB_txn **txn);
+
+/* The writer tells that its transaction of that number is committed, before it begins another. */
+void environment_note_commit(struct environment *environment, size_t number);
+
+/* Whether a commit came between the begin of the read transaction TXN and now. Right after that,
+ * one that was not overtaken is sound; environment.c says what may be wrong with one that was. */
+bool environment_was_overtaken(struct environment *environment, MDB_txn *txn);
 
 /* Doubles the map; waits for read transactions to end. The caller has no transaction open.
  * CONDITION_EXHAUSTED when there is no address space for it; the environment works on as it was. */

@@ -103,7 +103,7 @@ static int read_locked(struct store *store, store_function *function, void *cont
     scoped(arena_clear) struct arena arena = ARENA_EMPTY;
     struct store_txn txn = {
         .environment = &store->environment, .tables = &store->tables, .arena = &arena};
-    int status = mdb_txn_begin(store->environment.lmdb, NULL, MDB_RDONLY, &txn.mdb);
+    int status = environment_begin_read(&store->environment, &txn.mdb);
 
     if (status)
         return environment_failure(&store->environment, status, why, "reading the store");

@@ -89,8 +89,8 @@ int store_read(struct store *store, store_function *function, void *context, str
 int store_get(struct store_txn *txn, struct bytes key, struct record *record, struct reason *why);
 int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, struct reason *why);
 /* The first record with an id of at least FROM; CONDITION_NOT_FOUND past the last. When that record
- * cannot be read (-EBADMSG), RECORD's id is set all the same, so that a walk can go on behind it; it
- * is 0 when it is the store itself that fails. */
+ * cannot be read (-EBADMSG), RECORD's id is set all the same, so that a walk can go on behind it;
+ * it is 0 when it is the store itself that fails. */
 int store_next(struct store_txn *txn, uint64_t from, struct record *record, struct reason *why);
 /* A committed record with that parent whose label containerd.io/snapshot.ref is REF; the lowest id.
  */

@@ -102,8 +102,10 @@ static int commit(struct writer *writer, MDB_txn *txn)
     if (status)
         return status;
     mdb_env_info(writer->environment->lmdb, &info);
-    if (info.me_last_txnid == number)
+    if (info.me_last_txnid == number) {
+        environment_note_commit(writer->environment, number);
         atomic_fetch_add_explicit(&writer->commits, 1, memory_order_relaxed);
+    }
     return 0;
 }
 

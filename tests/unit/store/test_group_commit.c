@@ -275,6 +275,33 @@ static int put_and_refuse(struct store_txn *txn, void *context, struct reason *w
     return result ? result : refuse(why, CONDITION_PRECONDITION, "thought better of it");
 }
 
+/* What a reader that lost its processor for the time of a commit finds out. */
+static void a_reader_that_was_overtaken_is_told(void **state)
+{
+    struct bench bench;
+    struct record records[] = {{.key = bytes_of("a"), .kind = SNAPSHOT_VIEW},
+                               {.key = bytes_of("b"), .kind = SNAPSHOT_VIEW}};
+    struct record refused = {.key = bytes_of("c"), .kind = SNAPSHOT_VIEW};
+    MDB_txn *txn;
+
+    (void)state;
+    bench_make(&bench, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(environment_begin_read(&bench.environment, &txn), 0);
+        assert_false(environment_was_overtaken(&bench.environment, txn));
+        assert_int_equal(writer_run(&bench.writer, put, &records[i], NULL), 0);
+        assert_true(environment_was_overtaken(&bench.environment, txn));
+        mdb_txn_abort(txn);
+    }
+    assert_int_equal(environment_begin_read(&bench.environment, &txn), 0);
+    /* what changes nothing overtakes nobody */
+    assert_int_equal(writer_run(&bench.writer, put_and_refuse, &refused, NULL),
+                     CONDITION_PRECONDITION);
+    assert_false(environment_was_overtaken(&bench.environment, txn));
+    mdb_txn_abort(txn);
+    bench_remove(&bench);
+}
+
 static int count_records(struct store_txn *txn, void *context, struct reason *why)
 {
     return tables_count(txn, context, why);
@@ -430,6 +457,7 @@ int main(void)
         cmocka_unit_test(many_writers_share_commits),
         cmocka_unit_test(readers_go_on_while_the_map_grows),
         cmocka_unit_test(a_batch_is_one_commit),
+        cmocka_unit_test(a_reader_that_was_overtaken_is_told),
         cmocka_unit_test(a_refusal_is_undone_alone),
         cmocka_unit_test(a_batch_of_refusals_is_no_commit),
         cmocka_unit_test(a_full_map_runs_the_whole_batch_again),
