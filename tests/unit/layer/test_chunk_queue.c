@@ -2,6 +2,9 @@
 #include "layer/chunk_queue.h"
 #include "unit/cmocka_setup.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #define ROUNDS 20000
 
 static void chunks_come_out_in_order_and_then_the_end(void **state)
@@ -89,12 +92,48 @@ static void a_consumer_sees_all_that_another_thread_puts(void **state)
     chunk_pool_free(producer.pool);
 }
 
+static void *consume_one(void *context)
+{
+    chunk_unref(chunk_queue_get(context));
+    return NULL;
+}
+
+static bool is_waited_for(struct chunk_queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool waiting = queue->waiting;
+    pthread_mutex_unlock(&queue->lock);
+    return waiting;
+}
+
+static void only_a_consumer_that_waits_is_timed(void **state)
+{
+    struct chunk_pool *pool = chunk_pool_new(1);
+    struct chunk_queue queue;
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(chunk_queue_init(&queue, 1), 0);
+    chunk_queue_put(&queue, chunk_take(pool));
+    chunk_unref(chunk_queue_get(&queue));
+    assert_int_equal(queue.waited, 0);
+    assert_int_equal(pthread_create(&thread, NULL, consume_one, &queue), 0);
+    while (!is_waited_for(&queue))
+        sched_yield();
+    chunk_queue_put(&queue, chunk_take(pool));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(queue.waited > 0);
+    chunk_queue_deinit(&queue);
+    chunk_pool_free(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_come_out_in_order_and_then_the_end),
         cmocka_unit_test(what_is_left_inside_is_let_go),
         cmocka_unit_test(a_consumer_sees_all_that_another_thread_puts),
+        cmocka_unit_test(only_a_consumer_that_waits_is_timed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

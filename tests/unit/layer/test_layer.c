@@ -149,16 +149,6 @@ static void stages_are_counted(void **state)
     }
 }
 
-/* A writer that has nothing to do waits; it is the only one to be seen here for sure. */
-static void waits_of_stages_are_told(void **state)
-{
-    struct rig *rig = *state;
-
-    add_file(rig, "f", "text");
-    assert_int_equal(apply(rig), 0);
-    assert_true(rig->result.stages.of[STAGE_WRITE].waited > 0);
-}
-
 static void owners_modes_and_times_are_the_entrys(void **state)
 {
     struct rig *rig = *state;
@@ -625,7 +615,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_rig(each_type_is_made),
         with_rig(stages_are_counted),
-        with_rig(waits_of_stages_are_told),
         with_rig(owners_modes_and_times_are_the_entrys),
         with_rig(the_access_time_is_the_later_of_the_two),
         with_rig(times_of_folders_follow_what_is_there_in_the_end),
