@@ -7,6 +7,7 @@
 #include "backends/btrfs/subvol.h"
 #include "backends/btrfs/usage.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <btrfsutil.h>
 #include <errno.h>
@@ -92,6 +93,7 @@ static int btrfs_sync(struct backend *backend, uint64_t id, struct reason *why)
     if (btrfs_util_subvolume_info_fd(fd, 0, &info) != BTRFS_UTIL_OK)
         return pool_failure(&backend->pool, why, errno, "look at volume %" PRIu64, id);
     int error = flush_wait(&backend->flush, backend->pool.directory, info.otime);
+    STEP("btrfs.volume-synced");
     if (error == EIO)
         return failure(why, EIO,
                        "write volume %" PRIu64 " to disk (the pool %s could not write some data "

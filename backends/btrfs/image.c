@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,7 @@ int image_make(int root, const char *root_path, uint64_t size, struct reason *wh
     if (result != 0)
         return result;
     result = image_make_unfinished(root, size, why);
+    STEP("btrfs.image-formatted");
     if (result != 0)
         return amend(why, result, "make the embedded pool in %s", quoted(bytes_of(root_path)));
     if (renameat(root, IMAGE_NAME_UNFINISHED, root, IMAGE_NAME) < 0 || fsync(root) < 0) {
@@ -64,6 +66,7 @@ int image_make(int root, const char *root_path, uint64_t size, struct reason *wh
         unlinkat(root, IMAGE_NAME, 0);
         return failure(why, error, "give %s/" IMAGE_NAME " its name", root_path);
     }
+    STEP("btrfs.image-named");
     log_info("made the embedded pool %s/" IMAGE_NAME ": %" PRIu64 " MiB, sparse", root_path,
              size / MIB);
     return 0;
@@ -106,6 +109,7 @@ int image_mount(int root, const char *root_path, int pool, struct reason *why)
                          sizeof(device), why);
     if (result != 0)
         return result;
+    STEP("btrfs.loop-attached");
 
     /* No nosuid or nodev: bind mounts of volumes inherit what is set here, and images need both.
      * noatime: reading a volume must not unshare its metadata from the parent's. discard: space of
@@ -113,6 +117,7 @@ int image_mount(int root, const char *root_path, int pool, struct reason *why)
     snprintf(target, sizeof(target), "/proc/self/fd/%d", pool);
     if (mount(device, target, "btrfs", MS_NOATIME, "discard=async") < 0)
         return mount_failure(errno, root_path, why);
+    STEP("btrfs.pool-mounted");
     return 0;
 }
 

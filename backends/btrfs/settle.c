@@ -2,6 +2,7 @@
 #include "backends/btrfs/settle.h"
 
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <btrfsutil.h>
 #include <errno.h>
@@ -157,6 +158,7 @@ int settle_wait(struct settle *settle, const struct pool *pool, struct reason *w
     if (result || left == 0)
         return result;
     result = settle_wake(pool, why);
+    STEP("btrfs.removals-committed");
     if (result)
         return result;
 

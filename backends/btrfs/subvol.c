@@ -2,6 +2,7 @@
 #include "backends/btrfs/subvol.h"
 
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <btrfsutil.h>
 #include <dirent.h>
@@ -106,8 +107,10 @@ int subvol_create(const struct pool *pool, uint64_t id, struct reason *why)
 {
     int result = subvol_make(pool, id, -1, why);
 
+    STEP("btrfs.subvolume-made");
     if (result == 0) {
         result = subvol_set_root(pool, id, why);
+        STEP("btrfs.root-set");
         if (result != 0)
             subvol_remove(pool, id, NULL);
     }
@@ -121,7 +124,9 @@ int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct r
 
     if (result != 0)
         return amend(why, result, "clone");
-    return subvol_make(pool, id, source, why);
+    result = subvol_make(pool, id, source, why);
+    STEP("btrfs.clone-made");
+    return result;
 }
 
 /* ---- ending one ---- */
@@ -134,8 +139,10 @@ int subvol_remove(const struct pool *pool, uint64_t id, struct reason *why)
 
     subvol_name(id, name);
     if (btrfs_util_delete_subvolume_fd(pool_shard(pool, id), name, 0) == BTRFS_UTIL_OK ||
-        errno == ENOENT)
+        errno == ENOENT) {
+        STEP("btrfs.subvolume-removed");
         return 0;
+    }
     if (errno != ENOTEMPTY && errno != EPERM && errno != EINVAL && errno != ENOTDIR)
         return pool_failure(pool, why, errno, "remove volume %" PRIu64, id);
 
@@ -174,6 +181,7 @@ int subvol_seal(const struct pool *pool, uint64_t id, struct reason *why)
         return 0;
     if (btrfs_util_set_subvolume_read_only_fd(fd, true) != BTRFS_UTIL_OK)
         return pool_failure(pool, why, errno, "seal volume %" PRIu64, id);
+    STEP("btrfs.subvolume-sealed");
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "backends/dm-thin/superblock.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,6 +124,7 @@ int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct
     name_volume(pool->name, item->id, name);
     pthread_mutex_lock(lock);
     int made = activation_make_soon(pool, item->id, name);
+    STEP("dm-thin.volume-activated");
     if (made == 1)
         made = activation_replay(pool, item, device_path(name, path));
     pthread_mutex_unlock(lock);

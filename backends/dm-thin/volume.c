@@ -4,6 +4,7 @@
 #include "backends/dm-thin/activation.h"
 #include "backends/dm-thin/mount_detached.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,8 +40,10 @@ static int volume_split(struct thin_pool *pool, uint64_t id, const char *message
         return thin_pool_message_for(pool, id, message);
     pthread_mutex_lock(&pool->origins);
     error = device_suspend(origin);
+    STEP("dm-thin.origin-suspended");
     if (error == 0)
         error = thin_pool_message_for(pool, id, message);
+    STEP("dm-thin.volume-split");
     int resumed = device_resume(origin);
     pthread_mutex_unlock(&pool->origins);
     return error ? error : resumed;
@@ -72,6 +75,7 @@ static int volume_make(struct thin_pool *pool, struct inventory_item item, uint3
     snprintf(message, sizeof(message), "create_snap %" PRIu32 " %" PRIu32, thin_id(item.id),
              source);
     int error = volume_split(pool, item.id, message, origin);
+    STEP("dm-thin.volume-made");
     if (error == 0)
         return 0;
     inventory_drop(&pool->inventory, item.id);
@@ -148,8 +152,10 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
         volume_discard(pool, device_path(name, path));
     if (error == 0)
         error = device_remove(name, false);
+    STEP("dm-thin.device-removed");
     if (error == 0)
         error = thin_pool_message(pool, "delete %" PRIu32, thin_id(id));
+    STEP("dm-thin.volume-removed");
     if (error != 0 && error != -ENODATA)
         return thin_pool_failure(pool, why, -error, "remove volume %" PRIu64, id);
     inventory_drop(&pool->inventory, id);
@@ -167,6 +173,7 @@ int volume_rest(struct thin_pool *pool, uint64_t id, struct reason *why)
     name_volume(pool->name, id, name);
     activation_measure(pool, &item, name);
     error = device_remove(name, true);
+    STEP("dm-thin.volume-rested");
     return error ? thin_pool_failure(pool, why, -error, "deactivate volume %" PRIu64, id) : 0;
 }
 
@@ -261,6 +268,7 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
         device = open(volume.path, O_RDWR | O_CLOEXEC);
         error = device < 0 || fsync(device) < 0 ? -errno : 0;
     }
+    STEP("dm-thin.volume-synced");
     if (error == 0)
         activation_measure(pool, &item, name);
     return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;

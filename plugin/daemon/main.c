@@ -4,6 +4,7 @@
 
 #include "backends/backend.h"
 #include "base/log.h"
+#include "base/step.h"
 #include "config/config.h"
 #include "config/options.h"
 #include "daemon/limits.h"
@@ -192,6 +193,7 @@ int main(int argc, char **argv)
     struct reason why = {0};
     int result;
 
+    steps_begin();
     if (options_parse(&options, argc, argv, &why))
         return complain(EXIT_USAGE, &why);
     if (options.help)

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 #include "diff/content.h"
 #include "diff/target.h"
 #include "layer/layer.h"
@@ -119,11 +120,14 @@ static int apply_to_target(struct diff *diff, const struct diff_apply_request *r
 
     if (result)
         return result;
+    STEP("apply.target-held");
     result = extract(diff, request, blob, digest, &target, layer, why);
+    STEP("apply.unpacked");
     written.bytes = layer->file_bytes;
     written.inodes = layer->inodes;
     closed =
         target_close(&target, diff->options.snapshots, result ? NULL : &written, true, &trouble);
+    STEP("apply.recorded");
     /* A removal under way looks like a cancellation, or like folders that vanish: say what it was.
      */
     if (closed && (!result || closed == CONDITION_NOT_FOUND)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer/layer.h"
 
+#include "base/step.h"
 #include "layer/apply.h"
 #include "layer/io_error.h"
 #include "layer/tar_reader.h"
@@ -53,6 +54,7 @@ static int layer_entries(struct layer *layer, struct reason *why)
 
         if (!result && entry)
             result = apply_entry(&layer->apply, entry, layer->reader, why);
+        STEP("apply.entry-made");
         if (result || !entry)
             return result;
     }
@@ -78,6 +80,7 @@ static int layer_run(struct layer *layer, const struct layer_request *request,
         done = stream_finish(layer->stream, &result->sum, why);
     if (!done)
         done = apply_finish(&layer->apply, why);
+    STEP("apply.tree-made");
     if (!done && request->sync)
         done = layer_sync(layer, &stages->of[STAGE_SYNC], why);
     if (!done) {

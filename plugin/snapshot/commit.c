@@ -7,6 +7,7 @@
  * since what was answered must survive a loss of power.
  */
 
+#include "base/step.h"
 #include "snapshot/info.h"
 #include "snapshot/labels.h"
 #include "snapshot/service.h"
@@ -142,8 +143,10 @@ int snapshots_commit(struct snapshots *snapshots, struct bytes name, struct byte
         result = pin_for_commit(snapshots, &commit, &pin, why);
     if (!result && !commit.durable)
         result = make_durable(snapshots, &commit, why);
+    STEP("commit.durable");
     if (!result)
         result = store_write(snapshots->options.store, change, &commit, why);
+    STEP("commit.recorded");
     pins_drop(&snapshots->pins, &pin);
     arena_clear(&commit.arena);
     if (!result)

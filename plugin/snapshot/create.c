@@ -12,6 +12,7 @@
  */
 
 #include "base/log.h"
+#include "base/step.h"
 #include "snapshot/info.h"
 #include "snapshot/labels.h"
 #include "snapshot/service.h"
@@ -190,6 +191,7 @@ static void abandon(struct creation *creation)
                  (unsigned long long)creation->id, why.text);
     else
         reaper_call(creation->snapshots);
+    STEP("create.abandoned");
 }
 
 static int make_volume(struct creation *creation, struct reason *why)
@@ -235,6 +237,7 @@ static int finish_with_volume(struct creation *creation, struct mounts *mounts, 
     if (result)
         return result;
     result = store_write(creation->snapshots->options.store, finish, creation, why);
+    STEP("create.recorded");
     if (result)
         mounts_clear(mounts);
     return result;
@@ -249,7 +252,9 @@ static int begin_and_make(struct creation *creation, struct reason *why)
 
         if (result)
             return result;
+        STEP("create.intent-written");
         result = make_volume(creation, why);
+        STEP("create.volume-made");
         if (!result)
             return 0;
         abandon(creation);
@@ -289,6 +294,7 @@ static int create_child(struct creation *creation, struct mounts *mounts, struct
         worker_nudge(&snapshots->filler);
     if (creation->id == 0)
         return create_with_volume(creation, mounts, why);
+    STEP("create.taken-from-stock");
     result = finish_with_volume(creation, mounts, why);
     if (result)
         abandon(creation);
@@ -303,6 +309,7 @@ static int create_view_of_parent(struct creation *creation, struct mounts *mount
 
     if (result)
         return result;
+    STEP("view.recorded");
     result = describe(creation, creation->parent_id, mounts, why);
     if (result) /* the parent's volume is lost: no view of it shall stay */
         snapshots_remove(creation->snapshots, creation->key, NULL);

@@ -13,6 +13,7 @@
  */
 
 #include "base/log.h"
+#include "base/step.h"
 #include "snapshot/service.h"
 
 #include <pthread.h>
@@ -75,6 +76,7 @@ static void end_clones(struct snapshots *snapshots, struct unwanted *unwanted)
         log_warn("%zu ready clones are left until the next start: %s", unwanted->count, why.text);
     else
         reaper_call(snapshots);
+    STEP("stock.given-up");
 }
 
 static void sort_out(struct snapshots *snapshots)
@@ -101,6 +103,7 @@ static void *clone_some(void *context)
 
         if (!atomic_load(&batch->refused))
             result = options->ops->clone(options->backend, batch->ids[at], batch->parent, &why);
+        STEP("stock.cloned");
         if (!result && stock_put(&snapshots->stock, batch->ids[at], batch->parent))
             continue;
         /* CONDITION_EXISTS: a number that the backend cannot have; the next ones will do */
@@ -143,6 +146,7 @@ static bool fill(struct snapshots *snapshots, uint64_t parent, unsigned lacking)
 
     pins_take(&snapshots->pins, &pin, parent, PIN_READ);
     result = store_write(snapshots->options.store, reserve, &batch, &why);
+    STEP("stock.intents-written");
     if (!result)
         clone_together(&batch);
     pins_drop(&snapshots->pins, &pin);

@@ -8,6 +8,7 @@
  */
 
 #include "base/log.h"
+#include "base/step.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
@@ -116,6 +117,7 @@ static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use,
             options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
     if (!result && task->seal)
         result = close_volume(snapshots, task->id, why);
+    STEP("keeper.volume-closed");
     pins_drop(&snapshots->pins, &pin);
     task->done = result == 0;
     return result;
@@ -146,6 +148,7 @@ void keeper_work(void *context)
         }
         if (!result && round.count > 0)
             result = store_write(snapshots->options.store, note_done, &round, &why);
+        STEP("keeper.recorded");
     } while (!result && round.count > 0);
     if (result)
         log_warn("sealing waits for the next commit: %s", why.text);

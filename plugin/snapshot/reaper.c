@@ -8,6 +8,7 @@
  */
 
 #include "base/log.h"
+#include "base/step.h"
 #include "snapshot/service.h"
 
 #include <string.h>
@@ -90,6 +91,7 @@ int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, stru
             struct reason trouble = {0};
             int outcome = end_volume(snapshots, batch.ids[i], patient, &trouble);
 
+            STEP("reaper.volume-ended");
             if (outcome == 0) {
                 ended.ids[ended.count++] = batch.ids[i];
                 continue;
@@ -101,6 +103,7 @@ int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, stru
         }
         if (ended.count > 0)
             result = store_write(snapshots->options.store, strike_off, &ended, why);
+        STEP("reaper.struck-off");
         if (result)
             return result;
     }
@@ -132,6 +135,7 @@ int snapshots_cleanup(struct snapshots *snapshots, struct reason *why)
     uint64_t left = 0;
     int result = reaper_round(snapshots, true, &left, why);
 
+    STEP("cleanup.reaped");
     if (result)
         return result;
     if (left > 0)

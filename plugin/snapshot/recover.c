@@ -16,6 +16,7 @@
  */
 
 #include "base/log.h"
+#include "base/step.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
@@ -163,8 +164,10 @@ int recover(struct snapshots *snapshots, struct reason *why)
         result = store_read(options->store, find_strays, &recovery, why);
     if (!result)
         result = store_read(options->store, find_damage, &recovery, why);
+    STEP("recover.surveyed");
     if (!result)
         result = store_write(options->store, settle, &recovery, why);
+    STEP("recover.settled");
     if (!result && (recovery.unfinished || recovery.strays.count))
         log_info("recovery: %llu unfinished snapshots undone, %zu unknown volumes to be removed",
                  (unsigned long long)recovery.unfinished, recovery.strays.count);

@@ -6,6 +6,7 @@
  * after the other, and whichever is second sees the first.
  */
 
+#include "base/step.h"
 #include "snapshot/service.h"
 
 struct removal {
@@ -46,6 +47,7 @@ int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reaso
     struct removal removal = {.key = key};
     int result = store_write(snapshots->options.store, remove_record, &removal, why);
 
+    STEP("remove.tombstone-written");
     if (!result && removal.view_of)
         rest_if_idle(snapshots, removal.view_of);
     if (result || !removal.has_volume)

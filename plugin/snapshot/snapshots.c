@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/step.h"
 #include "snapshot/filter.h"
 #include "snapshot/info.h"
 #include "snapshot/labels.h"
@@ -132,6 +133,7 @@ int snapshots_update(struct snapshots *snapshots, struct bytes key, const struct
     };
     int result = store_write(snapshots->options.store, change_labels, &update, why);
 
+    STEP("update.recorded");
     if (!result)
         result = visit(context, &update.lookup.info, why);
     arena_clear(&update.lookup.arena);
@@ -274,6 +276,7 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
         uint64_t id = record->id;
 
         result = store_write(snapshots->options.store, forget_usage, &id, why);
+        STEP("mounts.usage-forgotten");
         if (result)
             return result;
     }

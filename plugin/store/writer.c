@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/writer.h"
 
+#include "base/step.h"
+
 #include <errno.h>
 #include <signal.h>
 
@@ -96,9 +98,11 @@ static void fail_batch(struct writer *writer, struct request *batch, int status,
 static int commit(struct writer *writer, MDB_txn *txn)
 {
     size_t number = mdb_txn_id(txn);
-    int status = mdb_txn_commit(txn);
     MDB_envinfo info;
 
+    STEP("store.batch-run");
+    int status = mdb_txn_commit(txn);
+    STEP("store.batch-committed");
     if (status)
         return status;
     mdb_env_info(writer->environment->lmdb, &info);
@@ -204,6 +208,7 @@ static void *writer_thread(void *argument)
             pthread_cond_signal(&batch->turn);
             atomic_fetch_add_explicit(&writer->requests, 1, memory_order_relaxed);
             batch = next;
+            STEP("store.caller-woken");
         }
     }
     pthread_mutex_unlock(&writer->lock);
