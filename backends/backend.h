@@ -85,7 +85,8 @@ struct backend_ops {
      * A left-over of the same number from an unfinished try is replaced. CONDITION_EXHAUSTED: the
      * pool is full; the sentence says which pool, how full, and what to do. CONDITION_EXISTS: this
      * pool cannot have that number; try the next. On any result but 0 no
-     * volume of that number is left, or remove() will find and end it. */
+     * volume of that number is left, or remove() will find and end it. On 0 it survives a loss of
+     * power. */
     int (*create)(struct backend *backend, uint64_t id, struct reason *why);
 
     /* A writable copy-on-write clone of PARENT, which is complete and no longer written to.
