@@ -27,6 +27,8 @@ step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
 step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
+step_kills() { build_preset steps && tests/crash/run.sh --kills 200; }
+step_power_cuts() { build_preset steps && tests/crash/run.sh --cuts 40; }
 step_install() { tests/install/run.sh; }
 step_vm_btrfs_6_1() { vm_btrfs bookworm; }
 step_vm_btrfs_6_12() { vm_btrfs trixie; }
@@ -53,7 +55,7 @@ step_speed() { tests/speed/run.sh; }
 quick=(unit containerd-suite conformance tool)
 all=(
     "${quick[@]}" install sanitizers threads fuzz
-    conformance-by-subvolume refused
+    conformance-by-subvolume refused kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
     vm-btrfs-6.1 vm-btrfs-6.12 dm-thin
