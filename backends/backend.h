@@ -18,10 +18,20 @@
 
 #include "base/result.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct backend; /* an open pool; each backend has its own */
+
+/* What open() expects of the pool, and may do about it. */
+enum pool_presence {
+    POOL_AS_NEEDED, /* made, mounted or activated where that is due: as the daemon starts */
+    POOL_ABSENT,    /* yet to be made; CONDITION_EXISTS otherwise */
+    POOL_PRESENT,   /* made before; CONDITION_NOT_FOUND otherwise. Mounted or activated if due */
+    POOL_ACTIVE, /* as POOL_PRESENT, and mounted or active already; CONDITION_PRECONDITION otherwise
+                  */
+};
 
 /* Where volumes live. Borrowed strings; NULL or 0 where not set. */
 struct backend_options {
@@ -29,6 +39,7 @@ struct backend_options {
     const char *root_path; /* its absolute path, for mounts and messages */
     const char *pool_path; /* a folder on a file system made by the operator; NULL: embedded pool */
     uint64_t pool_size;    /* bytes of the embedded pool's sparse file when it is first made */
+    enum pool_presence presence;
     /* dm-thin only */
     const char *thin_pool;       /* path of an active thin pool's device; NULL: the two below */
     const char *data_device;     /* path of a block device for a pool; NULL: embedded pool */
@@ -58,6 +69,15 @@ struct volume_usage {
     bool exact; /* false: a bound was reached and this is the last known figure */
 };
 
+/* How a pool is, the worst last. */
+enum pool_state {
+    POOL_STATE_OK,
+    POOL_STATE_LOW,         /* no room for new snapshots, or soon none */
+    POOL_STATE_READ_ONLY,   /* serves reads only */
+    POOL_STATE_NEEDS_CHECK, /* reads only, until its metadata has been checked */
+    POOL_STATE_FAILED,      /* serves nothing */
+};
+
 struct pool_status {
     char description[512];                 /* one line for people: which pool, on what */
     char path[4096];                       /* of the pool's folder or device */
@@ -65,6 +85,26 @@ struct pool_status {
     uint64_t metadata_size, metadata_used; /* bytes; 0 where there is no such thing */
     bool embedded;                         /* made by the daemon in a file under its root */
     bool writable;
+    const char *kind;        /* "embedded", "folder", "devices" or "pool"; static */
+    char data_on[4096];      /* the file or device that holds the data; "" when not one */
+    char metadata_on[4096];  /* the same of the metadata; "" when it lies with the data */
+    uint64_t backing;        /* embedded: bytes of data that the disk below has room for; else 0 */
+    uint64_t metadata_limit; /* bytes that the metadata can become at most; 0: no such bound */
+    enum pool_state state;
+    struct reason advice; /* what the state means and what to do; empty when it is OK */
+};
+
+/* How large a pool is to become. */
+struct pool_growth {
+    uint64_t size; /* bytes: of the whole, or MORE than there are */
+    bool more;
+    bool metadata; /* of the metadata instead of the data */
+};
+
+/* What a check found. */
+struct pool_verdict {
+    bool sound;
+    struct reason finding; /* what was examined, how it is, and what to run when it is not sound */
 };
 
 /* Called for each volume present; a result other than 0 ends the walk and is returned. */
@@ -134,6 +174,24 @@ struct backend_ops {
     int (*settle)(struct backend *backend, struct reason *why);
 
     int (*status)(struct backend *backend, struct pool_status *status, struct reason *why);
+
+    /* May be absent. Makes the pool larger while it is in use; one that is that large already is a
+     * success. CONDITION_INVALID: it is larger than that, or cannot become so large;
+     * CONDITION_PRECONDITION: what it lies on is the operator's, and the sentence says what to run
+     * first or instead; CONDITION_UNAVAILABLE: not now. */
+    int (*grow)(struct backend *backend, const struct pool_growth *growth, struct reason *why);
+
+    /* May be absent. Looks for damage while the pool is in use and changes nothing. May take
+     * minutes; CONDITION_CANCELLED soon after *CANCEL is set. CONDITION_UNAVAILABLE: it cannot be
+     * examined now, or not with what is installed. */
+    int (*check)(struct backend *backend, const atomic_bool *cancel, struct pool_verdict *verdict,
+                 struct reason *why);
+
+    /* May be absent. The same of a pool that no backend is open on, neither mounted nor active.
+     * CONDITION_NOT_FOUND: none was made; CONDITION_PRECONDITION: it is mounted or active, so that
+     * open() with POOL_ACTIVE and check() are the way. */
+    int (*check_idle)(const struct backend_options *options, const atomic_bool *cancel,
+                      struct pool_verdict *verdict, struct reason *why);
 };
 
 extern const struct backend_ops backend_btrfs;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -64,13 +65,32 @@ static int tool_spawn(char *const *arguments, int file, int output, pid_t *child
     return error;
 }
 
-/* Keeps the end of what comes from PIPE until it is closed; returns its length. */
-static size_t tool_listen(int pipe, char *tail, size_t room)
+/* How often a program that says nothing is looked after. */
+#define TOOL_LOOK_MS 200
+
+/* Whether PIPE has something, or its end, to be read; false when the caller gives up first. */
+static bool tool_wait(int pipe, const atomic_bool *cancel)
+{
+    struct pollfd wanted = {.fd = pipe, .events = POLLIN};
+
+    while (poll(&wanted, 1, cancel ? TOOL_LOOK_MS : -1) <= 0)
+        if (cancel && atomic_load(cancel))
+            return false;
+    return !cancel || !atomic_load(cancel);
+}
+
+/* Keeps the end of what comes from PIPE until it is closed; returns its length. Kills CHILD when
+ * the caller gives up. */
+static size_t tool_listen(int pipe, pid_t child, const atomic_bool *cancel, char *tail, size_t room)
 {
     char part[512];
     size_t length = 0;
 
     for (;;) {
+        if (!tool_wait(pipe, cancel)) {
+            kill(child, SIGKILL); /* and its end of the pipe is closed */
+            cancel = NULL;
+        }
         ssize_t got = read(pipe, part, sizeof(part));
         if (got < 0 && errno == EINTR)
             continue;
@@ -85,11 +105,25 @@ static size_t tool_listen(int pipe, char *tail, size_t room)
     }
 }
 
-int tool_run(char *const *arguments, int file, const char *advice, struct reason *why)
+/* The last line of TAIL, quoted. */
+static void tool_quote(const char *tail, size_t length, char words[TOOL_WORDS])
+{
+    while (length > 0 && tail[length - 1] == '\n')
+        length--;
+    const char *line = memrchr(tail, '\n', length);
+    size_t start = line ? (size_t)(line - tail) + 1 : 0;
+
+    words[0] = '\0';
+    if (length > start)
+        bytes_quote(bytes_from(tail + start, length - start), words, TOOL_WORDS);
+}
+
+int tool_ask(char *const *arguments, int file, const char *advice, const atomic_bool *cancel,
+             struct tool_end *end, struct reason *why)
 {
     const char *name = arguments[0];
     int ends[2], status;
-    char tail[300], shown[QUOTE_ROOM(96)];
+    char tail[300];
     pid_t child;
 
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -102,20 +136,25 @@ int tool_run(char *const *arguments, int file, const char *advice, struct reason
     if (error != 0)
         return failure(why, error, "start %s", name);
     close(take_fd(&writing));
-    size_t length = tool_listen(reading, tail, sizeof(tail));
+    size_t length = tool_listen(reading, child, cancel, tail, sizeof(tail));
 
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return failure(why, errno, "wait for %s", name);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return 0;
+    if (cancel && atomic_load(cancel))
+        return refuse(why, CONDITION_CANCELLED, "nobody waits for %s any more", name);
+    end->status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    tool_quote(tail, length, end->words);
+    return 0;
+}
 
-    while (length > 0 && tail[length - 1] == '\n')
-        length--;
-    const char *line = memrchr(tail, '\n', length);
-    size_t start = line ? (size_t)(line - tail) + 1 : 0;
-    return failure(why, EIO, "%s ended with %s %d, its last words: %s", name,
-                   WIFSIGNALED(status) ? "signal" : "status",
-                   WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                   bytes_quote(bytes_from(tail + start, length - start), shown, sizeof(shown)));
+int tool_run(char *const *arguments, int file, const char *advice, struct reason *why)
+{
+    struct tool_end end;
+    int result = tool_ask(arguments, file, advice, NULL, &end, why);
+
+    if (result != 0 || end.status == 0)
+        return result;
+    return failure(why, EIO, "%s ended with %s %d, its last words: %s", arguments[0],
+                   end.status < 0 ? "signal" : "status", abs(end.status), end.words);
 }

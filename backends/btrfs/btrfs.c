@@ -13,7 +13,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* Locks, none of which is taken while another is held: usage.lock, flush.lock, settle.lock. */
+/* Locks, none of which is taken while another is held: pool.checks, pool.growth, usage.lock,
+ * flush.lock, settle.lock. */
 struct backend {
     struct pool pool;
     struct usage_cache usage;
@@ -140,6 +141,17 @@ static int btrfs_status(struct backend *backend, struct pool_status *status, str
     return pool_status(&backend->pool, status, why);
 }
 
+static int btrfs_grow(struct backend *backend, const struct pool_growth *growth, struct reason *why)
+{
+    return pool_grow(&backend->pool, growth, why);
+}
+
+static int btrfs_check(struct backend *backend, const atomic_bool *cancel,
+                       struct pool_verdict *verdict, struct reason *why)
+{
+    return pool_check(&backend->pool, cancel, verdict, why);
+}
+
 const struct backend_ops backend_btrfs = {
     .name = "btrfs",
     .open = btrfs_open,
@@ -156,4 +168,7 @@ const struct backend_ops backend_btrfs = {
     .each = btrfs_each,
     .settle = btrfs_settle,
     .status = btrfs_status,
+    .grow = btrfs_grow,
+    .check = btrfs_check,
+    .check_idle = pool_check_idle,
 };

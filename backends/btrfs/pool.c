@@ -2,6 +2,7 @@
 #include "backends/btrfs/pool.h"
 
 #include "backends/btrfs/image.h"
+#include "backends/presence.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
@@ -50,6 +51,18 @@ static bool pool_is_mounted(int directory)
            attributes.stx_attributes & STATX_ATTR_MOUNT_ROOT;
 }
 
+bool pool_has_mount(int root)
+{
+    scoped_fd int directory = openat(root, POOL_NAME, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    return directory >= 0 && pool_is_mounted(directory);
+}
+
+bool pool_has_image(int root)
+{
+    return faccessat(root, IMAGE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int pool_set_path(struct pool *pool, const char *path, struct reason *why)
 {
     scoped_free char *resolved = realpath(path, NULL);
@@ -64,8 +77,10 @@ static int pool_set_path(struct pool *pool, const char *path, struct reason *why
 
 /* ---- a folder of the operator's ---- */
 
-static int pool_open_given(struct pool *pool, const char *path, struct reason *why)
+static int pool_open_given(struct pool *pool, const struct backend_options *options,
+                           struct reason *why)
 {
+    const char *path = options->pool_path;
     int result;
 
     if (path[0] != '/')
@@ -88,9 +103,10 @@ static int pool_open_given(struct pool *pool, const char *path, struct reason *w
                       "pool.path %s is not on btrfs: mount the btrfs first, or leave pool.path out "
                       "for a pool in a file",
                       quoted(bytes_of(path)));
-    result = pool_set_path(pool, path, why);
+    bool made = faccessat(pool->directory, POOL_OWNER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    result = presence_expect(options->presence, made, quoted(bytes_of(path)), why);
     pool->origin = POOL_GIVEN;
-    return result;
+    return result ? result : pool_set_path(pool, path, why);
 }
 
 /* ---- root/pool ---- */
@@ -152,13 +168,33 @@ static int pool_mount_image(struct pool *pool, const struct backend_options *opt
     return pool_open_folder(pool, options->root_path, why);
 }
 
+/* Whether what is in root is what the caller expects there. */
+static int pool_expect(const struct pool *pool, const struct backend_options *options,
+                       const char *path, struct reason *why)
+{
+    bool have_image = pool_has_image(pool->root);
+    bool made = have_image ||
+                faccessat(pool->root, POOL_NAME "/" POOL_OWNER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    int result = presence_expect(options->presence, made, quoted(bytes_of(path)), why);
+
+    if (result != 0)
+        return result;
+    return presence_expect_active(options->presence, !have_image || pool_has_mount(pool->root),
+                                  quoted(bytes_of(path)), why);
+}
+
 static int pool_open_in_root(struct pool *pool, const struct backend_options *options,
                              struct made *made, struct reason *why)
 {
-    bool have_image = faccessat(pool->root, IMAGE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool have_image = pool_has_image(pool->root);
     char path[4096];
     int result;
 
+    if ((size_t)snprintf(path, sizeof(path), "%s/" POOL_NAME, options->root_path) >= sizeof(path))
+        return refuse(why, CONDITION_INVALID, "the path of the root folder is too long");
+    result = pool_expect(pool, options, path, why);
+    if (result != 0)
+        return result;
     if (mkdirat(pool->root, POOL_NAME, POOL_MODE) == 0)
         made->folder = true;
     else if (errno != EEXIST)
@@ -179,8 +215,6 @@ static int pool_open_in_root(struct pool *pool, const struct backend_options *op
                       "btrfs there",
                       options->root_path);
     pool->origin = POOL_ROOT;
-    if ((size_t)snprintf(path, sizeof(path), "%s/" POOL_NAME, options->root_path) >= sizeof(path))
-        return refuse(why, CONDITION_INVALID, "the path of the root folder is too long");
     return pool_set_path(pool, path, why);
 }
 
@@ -302,6 +336,8 @@ int pool_open(struct pool *pool, const struct backend_options *options, struct r
     *pool = (struct pool){.root = -1, .directory = -1, .owner = -1};
     for (unsigned i = 0; i < POOL_SHARDS; i++)
         pool->shards[i] = -1;
+    pthread_mutex_init(&pool->growth, NULL);
+    pthread_mutex_init(&pool->checks, NULL);
 
     if (!options->root_path || options->root_path[0] != '/')
         return refuse(why, CONDITION_INVALID, "the path of the root folder is not absolute");
@@ -310,7 +346,7 @@ int pool_open(struct pool *pool, const struct backend_options *options, struct r
         return failure(why, errno, "duplicate the root folder's descriptor");
 
     if (options->pool_path)
-        result = pool_open_given(pool, options->pool_path, why);
+        result = pool_open_given(pool, options, why);
     else
         result = pool_open_in_root(pool, options, &made, why);
     if (result == 0)
@@ -329,4 +365,6 @@ void pool_close(struct pool *pool)
     scoped_close_(&pool->owner);
     scoped_close_(&pool->directory);
     scoped_close_(&pool->root);
+    pthread_mutex_destroy(&pool->checks);
+    pthread_mutex_destroy(&pool->growth);
 }

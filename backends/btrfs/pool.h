@@ -18,6 +18,7 @@
 
 #include "backends/backend.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,6 +35,8 @@ struct pool {
     int shards[POOL_SHARDS]; /* readable, so that they take ioctls */
     char path[4064];         /* of the folder, absolute and without symbolic links */
     char device[1024];       /* what is mounted; "" when it is several devices */
+    pthread_mutex_t growth;  /* of pool.img, which must not be made shorter on the way */
+    pthread_mutex_t checks;  /* one at a time: btrfs refuses a second scrub */
 };
 
 /* Finds, makes and mounts the pool; pool_close() ends it. What was made is taken back on failure.
@@ -43,11 +46,24 @@ int pool_open(struct pool *pool, const struct backend_options *options, struct r
 /* Mounts stay. */
 void pool_close(struct pool *pool);
 
+/* Whether root/pool of the folder ROOT has something mounted on it, and whether pool.img is there.
+ */
+bool pool_has_mount(int root);
+bool pool_has_image(int root);
+
 /* The open shard folder of volume ID; borrowed. */
 static inline int pool_shard(const struct pool *pool, uint64_t id)
 {
     return pool->shards[id % POOL_SHARDS];
 }
+
+/* ---- grow.c, check.c: as the functions of backend_ops ---- */
+
+int pool_grow(struct pool *pool, const struct pool_growth *growth, struct reason *why);
+int pool_check(struct pool *pool, const atomic_bool *cancel, struct pool_verdict *verdict,
+               struct reason *why);
+int pool_check_idle(const struct backend_options *options, const atomic_bool *cancel,
+                    struct pool_verdict *verdict, struct reason *why);
 
 /* ---- pool_status.c ---- */
 

@@ -42,6 +42,42 @@ static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used
     return 0;
 }
 
+/* What is kept back before the pool counts as low: as the other backend keeps it. */
+#define LOW_SHARE 32
+#define LOW_MOST (UINT64_C(1) << 30)
+
+static void pool_judge(const struct pool *pool, struct pool_status *status)
+{
+    uint64_t reserve = status->size / LOW_SHARE < LOW_MOST ? status->size / LOW_SHARE : LOW_MOST;
+    char left[SIZE_TEXT];
+
+    if (!status->writable) {
+        status->state = POOL_STATE_READ_ONLY;
+        refuse(&status->advice, CONDITION_UNAVAILABLE,
+               "the pool %s serves reads only: the kernel's log says since when and why; `cowsnap "
+               "pool check` examines it",
+               pool->path);
+    } else if (status->available <= reserve) {
+        status->state = POOL_STATE_LOW;
+        refuse(&status->advice, CONDITION_EXHAUSTED,
+               "the pool %s has only %s left: remove images or containers, or make it larger "
+               "(`cowsnap pool grow`)",
+               pool->path, size_text(status->available, left));
+    }
+}
+
+/* Where the bytes lie. */
+static void pool_place(const struct pool *pool, struct pool_status *status)
+{
+    const char *slash = strrchr(pool->path, '/');
+
+    if (pool->origin == POOL_EMBEDDED)
+        snprintf(status->data_on, sizeof(status->data_on), "%.*s/" IMAGE_NAME,
+                 slash ? (int)(slash - pool->path) : 0, pool->path);
+    else
+        snprintf(status->data_on, sizeof(status->data_on), "%s", pool->device);
+}
+
 static void pool_describe(const struct pool *pool, struct pool_status *status)
 {
     const char *device = pool->device[0] ? pool->device : "several devices";
@@ -78,6 +114,7 @@ static void pool_describe(const struct pool *pool, struct pool_status *status)
 
     /* A sparse file promises what the disk below may not have. */
     uint64_t spare = allocated > status->used ? allocated - status->used : 0;
+    status->backing = allocated + disk_left;
     if (status->available > disk_left + spare)
         status->available = disk_left + spare;
 }
@@ -86,7 +123,8 @@ int pool_status(const struct pool *pool, struct pool_status *status, struct reas
 {
     struct statvfs fs;
 
-    *status = (struct pool_status){.embedded = pool->origin == POOL_EMBEDDED};
+    *status = (struct pool_status){.embedded = pool->origin == POOL_EMBEDDED,
+                                   .kind = pool->origin == POOL_EMBEDDED ? "embedded" : "folder"};
     if (fstatvfs(pool->directory, &fs) < 0)
         return failure(why, errno, "size of the pool %s", pool->path);
     memcpy(status->path, pool->path, strlen(pool->path) + 1);
@@ -99,6 +137,8 @@ int pool_status(const struct pool *pool, struct pool_status *status, struct reas
     if (error < 0)
         return failure(why, -error, "metadata of the pool %s", pool->path);
     pool_describe(pool, status);
+    pool_place(pool, status);
+    pool_judge(pool, status);
     return 0;
 }
 
@@ -119,7 +159,7 @@ static int pool_full(const struct pool *pool, const char *what, int error, struc
     return refuse(why, CONDITION_EXHAUSTED,
                   "%s: the pool %s is full: %s of %s used, %s left for data, metadata %.0f %% "
                   "used: remove images or containers (`cowsnap status` shows what is used), or "
-                  "make it larger (docs/btrfs.md)",
+                  "make it larger (`cowsnap pool grow`)",
                   what, pool->path, size_text(status->used, used), size_text(status->size, size),
                   size_text(status->available, left),
                   status->metadata_size

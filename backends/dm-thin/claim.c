@@ -3,6 +3,7 @@
 
 #include "backends/dm-thin/base.h"
 #include "backends/dm-thin/survey.h"
+#include "backends/presence.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
@@ -193,6 +194,10 @@ int claim_pool(struct thin_pool *pool, const struct backend_options *options, st
                       "the thin pool %s holds %zu volumes that are not cowsnap's: give cowsnap a "
                       "pool of its own",
                       pool->name, stock.count);
+    if (pool->origin == THIN_GIVEN) /* of one of our own, its files tell */
+        result = presence_expect(options->presence, stock.label, pool->name, why);
+    if (result != 0)
+        return result;
     if (!stock.label) {
         int error = thin_pool_message(pool, "create_thin %u", THIN_ID_LABEL);
         if (error != 0)

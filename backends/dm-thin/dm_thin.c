@@ -2,6 +2,7 @@
 #include "backends/backend.h"
 
 #include "backends/dm-thin/activation.h"
+#include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/thin_pool.h"
 #include "backends/dm-thin/usage.h"
 #include "backends/dm-thin/volume.h"
@@ -95,6 +96,18 @@ static int dm_thin_status(struct backend *backend, struct pool_status *status, s
     return thin_pool_status(&backend->pool, status, why);
 }
 
+static int dm_thin_grow(struct backend *backend, const struct pool_growth *growth,
+                        struct reason *why)
+{
+    return grow_wanted(&backend->pool, growth, why);
+}
+
+static int dm_thin_check(struct backend *backend, const atomic_bool *cancel,
+                         struct pool_verdict *verdict, struct reason *why)
+{
+    return thin_pool_check(&backend->pool, cancel, verdict, why);
+}
+
 const struct backend_ops backend_dm_thin = {
     .name = "dm-thin",
     .open = dm_thin_open,
@@ -109,4 +122,7 @@ const struct backend_ops backend_dm_thin = {
     .usage = dm_thin_usage,
     .each = dm_thin_each,
     .status = dm_thin_status,
+    .grow = dm_thin_grow,
+    .check = dm_thin_check,
+    .check_idle = thin_pool_check_idle,
 };

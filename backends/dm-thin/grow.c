@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/dm-thin/grow.h"
 
+#include "backends/dm-thin/metadata.h"
 #include "backends/dm-thin/pool_files.h"
+#include "backends/embedded.h"
 #include "backends/loop.h"
 #include "backends/size_text.h"
 #include "base/bytes.h"
@@ -10,58 +12,73 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-/* The loop device as large as its file; its size in bytes into *SIZE. 0 or minus an errno. */
-static int grow_loop(const char *path, uint64_t *size)
+/* The size of the block device PATH in bytes; a loop device becomes as large as its file first. 0
+ * or minus an errno. */
+static int grow_device(const struct thin_pool *pool, const char *path, uint64_t *size)
 {
-    scoped_fd int loop = open(path, O_RDWR | O_CLOEXEC);
+    bool loop = pool->origin == THIN_EMBEDDED;
+    scoped_fd int device = open(path, (loop ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    int error = device < 0 ? -errno : 0;
 
-    if (loop < 0)
-        return -errno;
-    int error = loop_resize(loop);
-    if (error == 0 && ioctl(loop, BLKGETSIZE64, size) < 0)
+    if (error == 0 && loop)
+        error = loop_resize(device);
+    if (error == 0 && ioctl(device, BLKGETSIZE64, size) < 0)
         error = -errno;
     return error;
 }
 
-/* The pool as large as its devices: with the table it has, over the new length. The kernel looks at
- * the metadata device's size by itself. */
-static int grow_table(const struct thin_pool *pool, uint64_t data)
+/* 1 when the pool lacks something of what its devices have, 0, or minus an errno. The kernel looks
+ * at the metadata device's size by itself, whenever the pool gets a table. */
+static int grow_is_due(const struct thin_pool *pool, uint64_t sectors, uint64_t data,
+                       uint64_t metadata)
 {
-    char line[DEVICE_LINE];
-    int error = device_table(pool->name, line, NULL, NULL);
+    struct line_pool_status status;
 
-    if (error == 0)
-        error = device_reload(pool->name, "thin-pool",
-                              data / SECTOR / pool->block_sectors * pool->block_sectors, line);
-    return error;
+    if (metadata > POOL_METADATA_MOST)
+        metadata = POOL_METADATA_MOST;
+    if (thin_pool_look(pool, &status, NULL) != 0)
+        return -EIO;
+    return sectors < data || status.metadata_total < metadata / METADATA_BLOCK;
 }
 
-/* 1 when it has grown, 0, or minus an errno. */
-static int grow_files(struct thin_pool *pool, uint64_t data, uint64_t metadata)
+/* The pool as large as its devices: with the table it has, over the new length. 1 when it has
+ * grown, 0, or minus an errno. */
+static int grow_table(const struct thin_pool *pool)
 {
-    uint64_t data_size = 0, metadata_size = 0;
-    int grown, error;
+    uint64_t data = 0, metadata = 0, sectors = 0;
+    char line[DEVICE_LINE];
+    int error = grow_device(pool, pool->data, &data);
 
-    pthread_mutex_lock(&pool->growth);
-    error = pool_files_grow(pool->root, POOL_FILES_DATA, data);
-    grown = error == 1;
-    if (error >= 0)
-        error = pool_files_grow(pool->root, POOL_FILES_METADATA, metadata);
-    grown |= error == 1;
-    if (error >= 0 && grown) {
-        error = grow_loop(pool->data, &data_size);
-        if (error == 0)
-            error = grow_loop(pool->metadata, &metadata_size);
-        if (error == 0)
-            error = grow_table(pool, data_size);
-    }
-    pthread_mutex_unlock(&pool->growth);
-    return error < 0 ? error : grown;
+    if (error == 0)
+        error = grow_device(pool, pool->metadata, &metadata);
+    if (error == 0)
+        error = device_table(pool->name, line, NULL, &sectors);
+    if (error != 0)
+        return error;
+    data = data / SECTOR / pool->block_sectors * pool->block_sectors;
+    int due = grow_is_due(pool, sectors, data, metadata);
+    if (due != 1)
+        return due;
+    error = device_reload(pool->name, "thin-pool", data, line);
+    return error ? error : 1;
+}
+
+/* An embedded pool, to DATA and METADATA bytes at least. Results as grow_table(); pool->growth is
+ * held. */
+static int grow_files(const struct thin_pool *pool, uint64_t data, uint64_t metadata)
+{
+    int grown = embedded_lengthen(pool->root, POOL_FILES_DATA, data);
+
+    if (grown >= 0)
+        grown = embedded_lengthen(pool->root, POOL_FILES_METADATA, metadata);
+    return grown < 0 ? grown : grow_table(pool);
 }
 
 int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
@@ -70,7 +87,9 @@ int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
 
     if (pool->origin != THIN_EMBEDDED || data == 0)
         return 0;
+    pthread_mutex_lock(&pool->growth);
     int grown = grow_files(pool, data, pool_files_metadata_size(data));
+    pthread_mutex_unlock(&pool->growth);
     if (grown < 0)
         return failure(why, -grown, "grow the thin pool %s to %s", pool->name,
                        size_text(data, size));
@@ -79,22 +98,137 @@ int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
     return 0;
 }
 
-bool grow_metadata(struct thin_pool *pool)
+/* The size of one of the pool's files, 0 when it is gone. */
+static uint64_t grow_file_size(const struct thin_pool *pool, const char *name)
 {
     struct stat file;
-    char size[SIZE_TEXT];
 
-    if (pool->origin != THIN_EMBEDDED ||
-        fstatat(pool->root, POOL_FILES_METADATA, &file, AT_SYMLINK_NOFOLLOW) < 0)
+    return fstatat(pool->root, name, &file, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)file.st_size : 0;
+}
+
+bool grow_metadata(struct thin_pool *pool)
+{
+    char size[SIZE_TEXT];
+    uint64_t wanted;
+
+    if (pool->origin != THIN_EMBEDDED)
         return false;
-    uint64_t wanted = (uint64_t)file.st_size * 2;
+    pthread_mutex_lock(&pool->growth);
+    wanted = grow_file_size(pool, POOL_FILES_METADATA) * 2;
     if (wanted > POOL_METADATA_MOST)
         wanted = POOL_METADATA_MOST;
     int grown = grow_files(pool, 0, wanted);
+    pthread_mutex_unlock(&pool->growth);
     if (grown < 0)
         log_warn("grow the metadata of the thin pool %s: %s", pool->name, strerrordesc_np(-grown));
     if (grown > 0)
         log_info("the metadata of the thin pool %s has grown to %s", pool->name,
                  size_text(wanted, size));
     return grown > 0;
+}
+
+/* ---- as the operator wants it ---- */
+
+static int grow_refuse_limit(const char *what, struct reason *why)
+{
+    char most[SIZE_TEXT];
+
+    return refuse(why, CONDITION_INVALID, "%s cannot become larger than %s: a pool uses no more",
+                  what, size_text(POOL_METADATA_MOST, most));
+}
+
+/* Names what GROWTH is of, and looks how large that is. */
+static int grow_now(const struct thin_pool *pool, const struct pool_growth *growth, char *what,
+                    size_t room, uint64_t *now, struct reason *why)
+{
+    const char *name = growth->metadata ? POOL_FILES_METADATA : POOL_FILES_DATA;
+    struct line_pool_status status;
+    int result = 0;
+
+    snprintf(what, room, "the %sthin pool %.100s", growth->metadata ? "metadata of the " : "",
+             pool->name);
+    *now = 0;
+    if (pool->origin == THIN_EMBEDDED)
+        *now = grow_file_size(pool, name);
+    if (*now == 0)
+        result = thin_pool_look(pool, &status, why);
+    if (*now == 0 && result == 0)
+        *now = growth->metadata ? status.metadata_total * METADATA_BLOCK
+                                : status.data_total * pool->block_sectors * SECTOR;
+    return result;
+}
+
+static int grow_wanted_files(const struct thin_pool *pool, const struct pool_growth *growth,
+                             const char *what, uint64_t size, struct reason *why)
+{
+    uint64_t metadata = growth->metadata ? size : pool_files_metadata_size(size);
+    char text[SIZE_TEXT];
+    int grown = grow_files(pool, growth->metadata ? 0 : size, metadata);
+
+    if (grown == -EFBIG)
+        return refuse(why, CONDITION_INVALID,
+                      "%s cannot grow to %s: no file can be so large on the disk below", what,
+                      size_text(size, text));
+    if (grown < 0)
+        return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size, text));
+    if (grown > 0)
+        log_info("%s has grown to %s", what, size_text(size, text));
+    return 0;
+}
+
+/* A device must have grown first; then the pool takes all there is of it. */
+static int grow_wanted_devices(const struct thin_pool *pool, const struct pool_growth *growth,
+                               const char *what, uint64_t size, struct reason *why)
+{
+    const char *path = growth->metadata ? pool->metadata : pool->data;
+    char text[SIZE_TEXT];
+    uint64_t has = 0;
+    int grown = grow_device(pool, path, &has);
+
+    if (grown == 0 && has < size)
+        return refuse(why, CONDITION_PRECONDITION,
+                      "%s lies on %s, which is yours and has only %" PRIu64
+                      " bytes: make it larger first (`lvextend -L %" PRIu64
+                      "b` for a volume of LVM), then run this again",
+                      what, path, has, size);
+    if (grown == 0)
+        grown = grow_table(pool);
+    if (grown < 0)
+        return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size, text));
+    if (grown > 0)
+        log_info("%s has grown to what %s has", what, path);
+    return 0;
+}
+
+static int grow_held(const struct thin_pool *pool, const struct pool_growth *growth,
+                     struct reason *why)
+{
+    char what[128];
+    uint64_t now, size;
+    int result = grow_now(pool, growth, what, sizeof(what), &now, why);
+
+    if (result == 0)
+        result = embedded_target(growth, now, what, &size, why);
+    if (result != 0)
+        return result;
+    if (growth->metadata && size > POOL_METADATA_MOST)
+        return grow_refuse_limit(what, why);
+    return pool->origin == THIN_EMBEDDED ? grow_wanted_files(pool, growth, what, size, why)
+                                         : grow_wanted_devices(pool, growth, what, size, why);
+}
+
+int grow_wanted(struct thin_pool *pool, const struct pool_growth *growth, struct reason *why)
+{
+    int result;
+
+    if (pool->origin == THIN_GIVEN)
+        return refuse(why, CONDITION_PRECONDITION,
+                      "the thin pool %s is yours, and made larger by what made it: for one of LVM "
+                      "`lvextend -L +SIZE VG/POOL`, or `lvextend --poolmetadatasize +SIZE VG/POOL` "
+                      "for its metadata; cowsnapd sees it at the next call",
+                      pool->name);
+    pthread_mutex_lock(&pool->growth);
+    result = grow_held(pool, growth, why);
+    pthread_mutex_unlock(&pool->growth);
+    return result;
 }

@@ -3,9 +3,10 @@
 #define COWSNAP_BACKENDS_DM_THIN_GROW_H
 
 /*
- * An embedded pool becomes larger while it is in use: its files are made longer, which takes no
- * space yet, then their loop devices, then the pool. Each step can be taken again; what a crash
- * leaves is made up for by the next start. Pools of the operator's are left as they are.
+ * A pool becomes larger while it is in use. An embedded one's files are made longer, which takes no
+ * space yet, then their loop devices, then the pool; on devices of the operator's, which he makes
+ * larger, only the pool. Each step is taken again whatever there is, so that what a crash leaves
+ * half done is made up for by the next start, or the same command.
  */
 
 #include "backends/dm-thin/thin_pool.h"
@@ -14,7 +15,10 @@
  */
 int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why);
 
-/* Twice the metadata, up to what a pool can use. True when it has grown. */
+/* As backend_ops.grow. */
+int grow_wanted(struct thin_pool *pool, const struct pool_growth *growth, struct reason *why);
+
+/* Twice an embedded pool's metadata, up to what a pool can use. True when it has grown. */
 bool grow_metadata(struct thin_pool *pool);
 
 #endif

@@ -10,6 +10,9 @@
 #define SUPERBLOCK_CHECKSUM 160774
 #define NODE_CHECKSUM 121107
 
+/* THIN_METADATA_NEEDS_CHECK_FLAG */
+#define FLAG_NEEDS_CHECK 1
+
 #define NODE_HEADER 32
 #define NODE_LEAF 2
 #define NODE_INTERNAL 1
@@ -20,6 +23,7 @@
 /* Offsets in struct thin_disk_superblock. */
 enum {
     AT_CHECKSUM = 0,
+    AT_FLAGS = 4,
     AT_NUMBER = 8,
     AT_MAGIC = 32,
     AT_VERSION = 40,
@@ -78,6 +82,7 @@ bool metadata_parse_superblock(const uint8_t block[METADATA_BLOCK], uint64_t num
         .details_root = read64(block, AT_DETAILS_ROOT),
         .blocks = read64(block, AT_METADATA_BLOCKS),
         .block_sectors = read32(block, AT_BLOCK_SECTORS),
+        .needs_check = read32(block, AT_FLAGS) & FLAG_NEEDS_CHECK,
     };
     return superblock->block_sectors > 0;
 }

@@ -21,6 +21,7 @@ struct metadata_superblock {
     uint64_t details_root; /* of the tree of devices */
     uint64_t blocks;       /* of the metadata device */
     uint32_t block_sectors;
+    bool needs_check; /* the kernel met with an error, and serves reads only until it is checked */
 };
 
 /* The superblock that lies at block NUMBER (0, or a metadata snapshot's). */

@@ -141,15 +141,3 @@ int pool_files_attach(int root, const char *root_path, const char *name, int *lo
     return loop_attach(file, label, "name a pool or devices in [dm_thin]", loop, path, DEVICE_PATH,
                        why);
 }
-
-int pool_files_grow(int root, const char *name, uint64_t size)
-{
-    scoped_fd int file = openat(root, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    struct stat now;
-
-    if (file < 0 || fstat(file, &now) < 0)
-        return -errno;
-    if ((uint64_t)now.st_size >= size)
-        return 0;
-    return ftruncate(file, (off_t)size) < 0 || fsync(file) < 0 ? -errno : 1;
-}

@@ -38,8 +38,4 @@ uint64_t pool_files_metadata_size(uint64_t data);
 int pool_files_attach(int root, const char *root_path, const char *name, int *loop,
                       char path[DEVICE_PATH], struct reason *why);
 
-/* Makes the file that the loop device PATH stands on, or will, SIZE bytes long, when it is shorter.
- * 1 when it has grown, 0, or minus an errno. */
-int pool_files_grow(int root, const char *name, uint64_t size);
-
 #endif

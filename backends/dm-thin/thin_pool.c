@@ -6,6 +6,7 @@
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/survey.h"
 #include "backends/loop.h"
+#include "backends/presence.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
@@ -115,8 +116,12 @@ static int thin_pool_find(struct thin_pool *pool, const struct backend_options *
     }
     pool->origin = embedded ? THIN_EMBEDDED : THIN_DEVICES;
     result = pool_files_name(pool->root, pool->name, why);
-    if (result != CONDITION_NOT_FOUND)
+    if (result != 0 && result != CONDITION_NOT_FOUND)
         return result;
+    int unexpected = presence_expect(options->presence, result == 0,
+                                     result == 0 ? pool->name : "in " POOL_FILES, why);
+    if (result == 0 || unexpected)
+        return unexpected;
     result = pool_files_make(pool->root, options->root_path, embedded, options->pool_size, why);
     made->files = result == 0;
     return result ? result : pool_files_name(pool->root, pool->name, why);
@@ -243,7 +248,8 @@ static int thin_pool_activate_pool(struct thin_pool *pool, const struct backend_
         device_remove(pool->name, false);
         state.exists = false;
     }
-    if (!state.exists) {
+    result = presence_expect_active(options->presence, state.exists, pool->name, why);
+    if (result == 0 && !state.exists) {
         result = thin_pool_start(pool, options, why);
         made->device = result == 0;
     }
@@ -260,6 +266,7 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
 
     *pool = (struct thin_pool){.root = -1, .owner = -1};
     inventory_init(&pool->inventory);
+    pthread_mutex_init(&pool->checks, NULL);
     pthread_mutex_init(&pool->growth, NULL);
     pthread_mutex_init(&pool->origins, NULL);
     for (unsigned i = 0; i < THIN_ACTIVATIONS; i++)
@@ -303,6 +310,7 @@ void thin_pool_close(struct thin_pool *pool)
         pthread_mutex_destroy(&pool->activations[i]);
     pthread_mutex_destroy(&pool->origins);
     pthread_mutex_destroy(&pool->growth);
+    pthread_mutex_destroy(&pool->checks);
     inventory_deinit(&pool->inventory);
     scoped_close_(&pool->root);
 }

@@ -28,7 +28,8 @@ enum thin_origin { THIN_EMBEDDED, THIN_DEVICES, THIN_GIVEN };
 
 #define THIN_ACTIVATIONS 32
 
-/* Locks, in the order they are taken: growth, origins, activations, messages, inventory.lock. */
+/* Locks, in the order they are taken: checks, growth, origins, activations, messages,
+ * inventory.lock. */
 struct thin_pool {
     enum thin_origin origin;
     int root;               /* duplicate of the options' */
@@ -41,6 +42,7 @@ struct thin_pool {
     struct label label;
     uint64_t base_mapped; /* blocks of the base volume */
     struct inventory inventory;
+    pthread_mutex_t checks;  /* a pool keeps one metadata snapshot at a time */
     pthread_mutex_t growth;  /* of the pool's files */
     pthread_mutex_t origins; /* a volume in use is suspended while it is cloned */
     /* Between looking for a volume's device and making it, by its number: the kernel lets several
@@ -69,6 +71,13 @@ int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *messa
 /* Makes a device of the pool's thin volume THIN_ID, which is SECTORS long. */
 int thin_pool_activate(const struct thin_pool *pool, const char *name, const char *uuid,
                        uint32_t id, uint64_t sectors);
+
+/* ---- check.c: as the functions of backend_ops ---- */
+
+int thin_pool_check(struct thin_pool *pool, const atomic_bool *cancel, struct pool_verdict *verdict,
+                    struct reason *why);
+int thin_pool_check_idle(const struct backend_options *options, const atomic_bool *cancel,
+                         struct pool_verdict *verdict, struct reason *why);
 
 /* ---- thin_status.c ---- */
 

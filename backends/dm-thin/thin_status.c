@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/dm-thin/grow.h"
+#include "backends/dm-thin/metadata.h"
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/thin_pool.h"
 #include "backends/size_text.h"
@@ -18,8 +19,6 @@
 #define RESERVE_SHARE 32 /* of the data; at most RESERVE_MOST */
 #define RESERVE_MOST (UINT64_C(1) << 30)
 #define METADATA_RESERVE_SHARE 16
-
-#define METADATA_BLOCK 4096
 
 int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status,
                    struct reason *why)
@@ -57,7 +56,7 @@ static int thin_pool_full(const struct thin_pool *pool, const struct line_pool_s
         why, CONDITION_EXHAUSTED,
         "the thin pool %s is out of %s: data %s of %s used, metadata %.0f %% used: remove "
         "images or containers (`cowsnap status` shows what is used), or make it larger "
-        "(docs/dm-thin.md)",
+        "(`cowsnap pool grow`)",
         pool->name, what, size_text(status->data_used * block, used),
         size_text(status->data_total * block, size),
         status->metadata_total
@@ -77,12 +76,12 @@ static int thin_pool_judge(const struct thin_pool *pool, const struct line_pool_
     if (status->mode == LINE_FAILED)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "the thin pool %s has failed and serves nothing: see the kernel's log, then "
-                      "deactivate it and check its metadata with thin_check",
+                      "deactivate it and run `cowsnap pool check`",
                       pool->name);
     if (status->needs_check)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "the thin pool %s serves reads only until its metadata has been checked: "
-                      "deactivate it, run thin_check, and thin_repair if that finds something",
+                      "deactivate it and run `cowsnap pool check`, which says what to do",
                       pool->name);
     if (status->mode == LINE_OUT_OF_METADATA || metadata_is_low(status))
         return thin_pool_full(pool, status, "room for metadata", why);
@@ -106,6 +105,34 @@ int thin_pool_ready(struct thin_pool *pool, struct reason *why)
         grow_metadata(pool))
         result = thin_pool_look(pool, &status, why);
     return result ? result : thin_pool_judge(pool, &status, why);
+}
+
+static const char *thin_pool_kind(enum thin_origin origin)
+{
+    return origin == THIN_EMBEDDED ? "embedded" : origin == THIN_DEVICES ? "devices" : "pool";
+}
+
+static void thin_pool_place(const struct thin_pool *pool, struct pool_status *status)
+{
+    bool files = pool->origin == THIN_EMBEDDED;
+
+    snprintf(status->data_on, sizeof(status->data_on), "%s%s%s", files ? pool->label.root : "",
+             files ? "/" : "", files ? POOL_FILES_DATA : pool->data);
+    snprintf(status->metadata_on, sizeof(status->metadata_on), "%s%s%s",
+             files ? pool->label.root : "", files ? "/" : "",
+             files ? POOL_FILES_METADATA : pool->metadata);
+    status->metadata_limit = POOL_METADATA_MOST;
+}
+
+static enum pool_state thin_pool_state(const struct line_pool_status *look, int judged)
+{
+    if (look->mode == LINE_FAILED)
+        return POOL_STATE_FAILED;
+    if (look->needs_check)
+        return POOL_STATE_NEEDS_CHECK;
+    if (judged == CONDITION_UNAVAILABLE)
+        return POOL_STATE_READ_ONLY;
+    return judged == 0 ? POOL_STATE_OK : POOL_STATE_LOW;
 }
 
 static void thin_pool_describe(const struct thin_pool *pool, struct pool_status *status)
@@ -145,6 +172,7 @@ static void thin_pool_describe(const struct thin_pool *pool, struct pool_status 
 
     /* A sparse file promises what the disk below may not have. */
     uint64_t spare = allocated > status->used ? allocated - status->used : 0;
+    status->backing = allocated + disk_left;
     if (status->available > disk_left + spare)
         status->available = disk_left + spare;
 }
@@ -156,7 +184,8 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
     char path[DEVICE_PATH];
     int result = thin_pool_look(pool, &look, why);
 
-    *status = (struct pool_status){.embedded = pool->origin == THIN_EMBEDDED};
+    *status = (struct pool_status){.embedded = pool->origin == THIN_EMBEDDED,
+                                   .kind = thin_pool_kind(pool->origin)};
     if (result != 0)
         return result;
     snprintf(status->path, sizeof(status->path), "%s", device_path(pool->name, path));
@@ -166,7 +195,9 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
     status->metadata_size = look.metadata_total * METADATA_BLOCK;
     status->metadata_used = look.metadata_used * METADATA_BLOCK;
     status->writable = look.mode <= LINE_OUT_OF_DATA && !look.needs_check;
+    status->state = thin_pool_state(&look, thin_pool_judge(pool, &look, &status->advice));
     thin_pool_describe(pool, status);
+    thin_pool_place(pool, status);
     return 0;
 }
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/presence.h"
+
+int presence_expect(enum pool_presence presence, bool made, const char *name, struct reason *why)
+{
+    if (presence == POOL_ABSENT && made)
+        return refuse(why, CONDITION_EXISTS,
+                      "the pool %s is there already: `cowsnap pool status` shows it", name);
+    if ((presence == POOL_PRESENT || presence == POOL_ACTIVE) && !made)
+        return refuse(why, CONDITION_NOT_FOUND,
+                      "the pool %s is not there yet: `cowsnap pool create` makes it, or the first "
+                      "start of cowsnapd",
+                      name);
+    return 0;
+}
+
+int presence_expect_active(enum pool_presence presence, bool active, const char *name,
+                           struct reason *why)
+{
+    if (presence != POOL_ACTIVE || active)
+        return 0;
+    return refuse(
+        why, CONDITION_PRECONDITION,
+        "the pool %s is there, but neither mounted nor active: the start of cowsnapd sees "
+        "to that",
+        name);
+}
