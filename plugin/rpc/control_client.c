@@ -5,6 +5,7 @@
 #include "rpc/message.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define CONTROL "/cowsnap.control.v1.Control/"
 #define TYPE(name) &cowsnap__control__v1__##name##__descriptor
@@ -15,6 +16,10 @@ typedef Cowsnap__Control__V1__StagesRequest StagesRequest;
 typedef Cowsnap__Control__V1__StagesResponse StagesResponse;
 typedef Cowsnap__Control__V1__SnapshotsRequest SnapshotsRequest;
 typedef Cowsnap__Control__V1__SnapshotsResponse SnapshotsResponse;
+typedef Cowsnap__Control__V1__GrowPoolRequest GrowPoolRequest;
+typedef Cowsnap__Control__V1__GrowPoolResponse GrowPoolResponse;
+typedef Cowsnap__Control__V1__CheckPoolRequest CheckPoolRequest;
+typedef Cowsnap__Control__V1__CheckPoolResponse CheckPoolResponse;
 
 int control_client_status(struct client *client, StatusResponse **status, struct reason *why)
 {
@@ -100,4 +105,49 @@ int control_client_snapshots(struct client *client, snapshot_visit *visit, void 
     struct snapshots_visit each = {visit, context};
 
     return client_stream(client, &request, visit_snapshots, &each, NULL, why);
+}
+
+int control_client_grow_pool(struct client *client, const struct pool_growth *growth,
+                             GrowPoolResponse **response, struct reason *why)
+{
+    GrowPoolRequest message = COWSNAP__CONTROL__V1__GROW_POOL_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "GrowPool",
+        .message = &message.base,
+        .reply = TYPE(grow_pool_response),
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
+    };
+    scoped_message ProtobufCMessage *reply = NULL;
+    int result;
+
+    message.size = growth->size;
+    message.more = growth->more;
+    message.metadata = growth->metadata;
+    result = client_unary(client, &request, &reply, NULL, why);
+    if (result)
+        return result;
+    if (!((const GrowPoolResponse *)reply)->before || !((const GrowPoolResponse *)reply)->pool)
+        return failure(why, EPROTO, "grow the pool: the daemon does not tell how it is now");
+    *response = (GrowPoolResponse *)take_pointer(reply);
+    return 0;
+}
+
+int control_client_check_pool(struct client *client, struct pool_verdict *verdict,
+                              struct reason *why)
+{
+    CheckPoolRequest message = COWSNAP__CONTROL__V1__CHECK_POOL_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "CheckPool",
+        .message = &message.base,
+        .reply = TYPE(check_pool_response),
+    };
+    scoped_message ProtobufCMessage *reply = NULL;
+    int result = client_unary(client, &request, &reply, NULL, why);
+
+    if (result)
+        return result;
+    verdict->sound = ((const CheckPoolResponse *)reply)->sound;
+    snprintf(verdict->finding.text, sizeof(verdict->finding.text), "%s",
+             ((const CheckPoolResponse *)reply)->finding);
+    return 0;
 }

@@ -26,4 +26,12 @@ int control_client_stages(struct client *client, Cowsnap__Control__V1__StagesRes
 int control_client_snapshots(struct client *client, snapshot_visit *visit, void *context,
                              struct reason *why);
 
+/* *RESPONSE is the caller's to message_free(); both pools are there. */
+int control_client_grow_pool(struct client *client, const struct pool_growth *growth,
+                             Cowsnap__Control__V1__GrowPoolResponse **response, struct reason *why);
+
+/* Waits for as long as it takes. */
+int control_client_check_pool(struct client *client, struct pool_verdict *verdict,
+                              struct reason *why);
+
 #endif

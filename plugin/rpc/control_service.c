@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/scoped.h"
 #include "diff/diff.h"
+#include "rpc/control_pool.h"
 #include "rpc/message.h"
 #include "rpc/service.h"
 #include "rpc/stream.h"
@@ -15,6 +16,9 @@ typedef Cowsnap__Control__V1__StatusResponse StatusResponse;
 typedef Cowsnap__Control__V1__Snapshot SnapshotItem;
 typedef Cowsnap__Control__V1__StagesResponse StagesResponse;
 typedef Cowsnap__Control__V1__Stage StageItem;
+typedef Cowsnap__Control__V1__GrowPoolRequest GrowPoolRequest;
+typedef Cowsnap__Control__V1__GrowPoolResponse GrowPoolResponse;
+typedef Cowsnap__Control__V1__CheckPoolResponse CheckPoolResponse;
 
 /* protobuf-c's strings are not const; it only reads what it packs. */
 static char *text_of(const char *text)
@@ -26,7 +30,7 @@ static int handle_status(struct call *call, const ProtobufCMessage *message,
                          const struct services *services, struct reason *why)
 {
     StatusResponse response = COWSNAP__CONTROL__V1__STATUS_RESPONSE__INIT;
-    Cowsnap__Control__V1__Pool pool = COWSNAP__CONTROL__V1__POOL__INIT;
+    Cowsnap__Control__V1__Pool pool;
     Cowsnap__Control__V1__Counts counts = COWSNAP__CONTROL__V1__COUNTS__INIT;
     Cowsnap__Control__V1__Store store = COWSNAP__CONTROL__V1__STORE__INIT;
     const struct server_facts *facts = &services->facts;
@@ -40,16 +44,7 @@ static int handle_status(struct call *call, const ProtobufCMessage *message,
     if (result)
         return result;
 
-    pool.description = text_of(figures->pool.description);
-    pool.path = text_of(figures->pool.path);
-    pool.size = figures->pool.size;
-    pool.used = figures->pool.used;
-    pool.available = figures->pool.available;
-    pool.metadata_size = figures->pool.metadata_size;
-    pool.metadata_used = figures->pool.metadata_used;
-    pool.embedded = figures->pool.embedded;
-    pool.writable = figures->pool.writable;
-
+    pool = control_pool(&figures->pool);
     counts.total = figures->store.snapshots;
     counts.committed = figures->store.committed;
     counts.active = figures->store.active;
@@ -135,11 +130,56 @@ static int handle_stages(struct call *call, const ProtobufCMessage *message,
     return call_reply(call, &response.base, why);
 }
 
+static int handle_grow_pool(struct call *call, const ProtobufCMessage *message,
+                            const struct services *services, struct reason *why)
+{
+    const GrowPoolRequest *request = (const GrowPoolRequest *)message;
+    const struct pool_growth growth = {request->size, request->more, request->metadata};
+    GrowPoolResponse response = COWSNAP__CONTROL__V1__GROW_POOL_RESPONSE__INIT;
+    Cowsnap__Control__V1__Pool before, after;
+    scoped_free struct pool_status *status = calloc(2, sizeof(*status));
+    int result;
+
+    if (!status)
+        return failure(why, ENOMEM, "grow the pool");
+    result = snapshots_pool(services->snapshots, &status[0], why);
+    if (result == 0)
+        result = snapshots_grow_pool(services->snapshots, &growth, why);
+    if (result == 0)
+        result = snapshots_pool(services->snapshots, &status[1], why);
+    if (result)
+        return result;
+    before = control_pool(&status[0]);
+    after = control_pool(&status[1]);
+    response.before = &before;
+    response.pool = &after;
+    return call_reply(call, &response.base, why);
+}
+
+static int handle_check_pool(struct call *call, const ProtobufCMessage *message,
+                             const struct services *services, struct reason *why)
+{
+    CheckPoolResponse response = COWSNAP__CONTROL__V1__CHECK_POOL_RESPONSE__INIT;
+    struct pool_verdict verdict = {0};
+    int result = snapshots_check_pool(services->snapshots, call_cancel(call), &verdict, why);
+
+    (void)message;
+    if (result)
+        return result;
+    response.sound = verdict.sound;
+    response.finding = verdict.finding.text;
+    return call_reply(call, &response.base, why);
+}
+
 static const struct method methods[] = {
     {"Status", &cowsnap__control__v1__status_request__descriptor, handle_status, LANE_SHORT, false},
     {"Snapshots", &cowsnap__control__v1__snapshots_request__descriptor, handle_snapshots,
      LANE_SHORT, false},
     {"Stages", &cowsnap__control__v1__stages_request__descriptor, handle_stages, LANE_SHORT, false},
+    {"GrowPool", &cowsnap__control__v1__grow_pool_request__descriptor, handle_grow_pool, LANE_SHORT,
+     false},
+    {"CheckPool", &cowsnap__control__v1__check_pool_request__descriptor, handle_check_pool,
+     LANE_LONG, false},
 };
 
 const struct service service_control = {

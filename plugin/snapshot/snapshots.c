@@ -327,6 +327,28 @@ int snapshots_pool(struct snapshots *snapshots, struct pool_status *pool, struct
     return snapshots->options.ops->status(snapshots->options.backend, pool, why);
 }
 
+int snapshots_grow_pool(struct snapshots *snapshots, const struct pool_growth *growth,
+                        struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+
+    if (!options->ops->grow)
+        return refuse(why, CONDITION_UNIMPLEMENTED, "pools of the backend %s do not grow",
+                      options->ops->name);
+    return options->ops->grow(options->backend, growth, why);
+}
+
+int snapshots_check_pool(struct snapshots *snapshots, const atomic_bool *cancel,
+                         struct pool_verdict *verdict, struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+
+    if (!options->ops->check)
+        return refuse(why, CONDITION_UNIMPLEMENTED, "pools of the backend %s cannot be checked",
+                      options->ops->name);
+    return options->ops->check(options->backend, cancel, verdict, why);
+}
+
 int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures,
                       struct reason *why)
 {

@@ -118,7 +118,7 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
 int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why);
 
-/* ---- for status ---- */
+/* ---- for the operator ---- */
 
 struct snapshots_figures {
     struct store_figures store;
@@ -132,6 +132,12 @@ struct snapshots_figures {
 
 /* The state of the pool. */
 int snapshots_pool(struct snapshots *snapshots, struct pool_status *pool, struct reason *why);
+
+/* As backend_ops.grow and .check; CONDITION_UNIMPLEMENTED where the backend has none. */
+int snapshots_grow_pool(struct snapshots *snapshots, const struct pool_growth *growth,
+                        struct reason *why);
+int snapshots_check_pool(struct snapshots *snapshots, const atomic_bool *cancel,
+                         struct pool_verdict *verdict, struct reason *why);
 
 int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures,
                       struct reason *why);

@@ -391,6 +391,28 @@ int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *fig
     return disk_failure(why);
 }
 
+int snapshots_pool(struct snapshots *snapshots, struct pool_status *pool, struct reason *why)
+{
+    (void)snapshots;
+    (void)why;
+    *pool = (struct pool_status){.path = "/pool",
+                                 .kind = "embedded",
+                                 .size = 1000,
+                                 .state = POOL_STATE_LOW,
+                                 .advice = {"make it larger"}};
+    return 0;
+}
+
+/* 7 is a size that no pool takes. */
+int snapshots_grow_pool(struct snapshots *snapshots, const struct pool_growth *growth,
+                        struct reason *why)
+{
+    (void)snapshots;
+    note("grow pool %llu%s%s", (unsigned long long)growth->size, growth->more ? " more" : "",
+         growth->metadata ? " metadata" : "");
+    return growth->size == 7 ? refuse(why, CONDITION_PRECONDITION, "it is yours") : 0;
+}
+
 /* Cancellation is a flag, not an event: whoever looks at it looks again and again, as the extractor
  * does at each chunk. */
 static int await_flag(const atomic_bool *cancel, struct reason *why)
@@ -410,6 +432,17 @@ void diff_figures(struct diff *diff, struct diff_figures *figures)
     *figures = (struct diff_figures){.layers = 3, .stages.elapsed = 5000};
     for (unsigned i = 0; i < STAGES; i++)
         figures->stages.of[i] = (struct stage_time){100 + i, 200 + i, 300 + i};
+}
+
+int snapshots_check_pool(struct snapshots *snapshots, const atomic_bool *cancel,
+                         struct pool_verdict *verdict, struct reason *why)
+{
+    (void)snapshots;
+    (void)cancel;
+    (void)why;
+    note("check pool");
+    *verdict = (struct pool_verdict){.sound = true, .finding = {"all is well"}};
+    return 0;
 }
 
 int diff_apply(struct diff *diff, const struct diff_apply_request *request,

@@ -216,6 +216,46 @@ static void a_reader_that_leaves_ends_the_list(void **state)
     assert_in_range(fakes_listed(), 100, 999999);
 }
 
+/* ---- GrowPool, CheckPool ---- */
+
+static void a_pool_grows_by_what_was_asked(void **state)
+{
+    struct rig *rig = *state;
+    struct pool_growth growth = {.size = 5 << 20, .more = true, .metadata = true};
+    scoped_message Cowsnap__Control__V1__GrowPoolResponse *response = NULL;
+
+    assert_int_equal(control_client_grow_pool(rig->client, &growth, &response, &why), 0);
+    assert_string_equal(fakes_last(), "grow pool 5242880 more metadata");
+    assert_int_equal(response->before->size, 1000);
+    assert_string_equal(response->pool->kind, "embedded");
+    assert_string_equal(response->pool->state, "low");
+    assert_string_equal(response->pool->advice, "make it larger");
+    assert_string_equal(response->pool->data_on, "");
+}
+
+static void a_pool_that_does_not_grow_says_why(void **state)
+{
+    struct rig *rig = *state;
+    struct pool_growth growth = {.size = 7};
+    scoped_message Cowsnap__Control__V1__GrowPoolResponse *response = NULL;
+
+    assert_int_equal(control_client_grow_pool(rig->client, &growth, &response, &why),
+                     CONDITION_PRECONDITION);
+    assert_null(response);
+    assert_non_null(strstr(why.text, "it is yours"));
+}
+
+static void a_check_tells_what_it_found(void **state)
+{
+    struct rig *rig = *state;
+    struct pool_verdict verdict = {0};
+
+    assert_int_equal(control_client_check_pool(rig->client, &verdict, &why), 0);
+    assert_string_equal(fakes_last(), "check pool");
+    assert_true(verdict.sound);
+    assert_string_equal(verdict.finding.text, "all is well");
+}
+
 int main(void)
 {
 #define in_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
@@ -229,6 +269,9 @@ int main(void)
         in_rig(when_there_are_none_no_message_comes),
         in_rig(a_list_that_breaks_off_says_so),
         in_rig(a_reader_that_leaves_ends_the_list),
+        in_rig(a_pool_grows_by_what_was_asked),
+        in_rig(a_pool_that_does_not_grow_says_why),
+        in_rig(a_check_tells_what_it_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
