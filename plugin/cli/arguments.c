@@ -136,15 +136,17 @@ static int check_words(const struct arguments *arguments, struct reason *why)
 int arguments_parse(struct arguments *arguments, int argc, char **argv, struct reason *why)
 {
     int at = argc, rest = 0;
+    size_t used = 1;
     int result;
 
     *arguments = (struct arguments){0};
     result = parse_flags(arguments, argc, argv, &at, why);
     if (result || at >= argc)
         return result;
-    result = command_find(&arguments->command, bytes_of(argv[at]), why);
+    result = command_find(&arguments->command, argv + at, (size_t)(argc - at), &used, why);
     if (result)
         return result;
+    at += (int)used - 1; /* getopt passes over the last word of the name */
     result = parse_flags(arguments, argc - at, argv + at, &rest, why);
     if (result)
         return result;

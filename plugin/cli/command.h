@@ -4,7 +4,7 @@
 
 /*
  * The commands of the tool: one file each, all in one table (commands.c). A new one is a file with
- * a struct command, and a line in the table.
+ * a struct command, and a line in the table. A name may be two words: "pool grow".
  */
 
 #include "base/bytes.h"
@@ -20,6 +20,8 @@ struct command_flag {
 };
 
 #define COMMAND_FLAGS 8 /* that a command may have of its own */
+
+#define COMMAND_NO 1000 /* no enum condition */
 
 struct command;
 
@@ -41,15 +43,22 @@ struct command {
     const char *details; /* the rest of its help, flags of its own included; ends in a newline */
     const struct command_flag *flags; /* NULL for none */
     size_t words_least, words_most;
+    int failed; /* exit status when run() fails; 0: 1, as usual */
 
     /* Prints to standard output; whoever calls it looks whether that was possible. A result of
-     * CONDITION_INVALID tells that the command line was wrong. */
+     * CONDITION_INVALID tells that the command line was wrong; COMMAND_NO that all was done and
+     * printed, and the answer is no: exit status 1. */
     int (*run)(const struct arguments *arguments, struct reason *why);
 };
 
 extern const struct command command_containerd_config;
 extern const struct command command_help;
 extern const struct command command_ls;
+extern const struct command command_pool;
+extern const struct command command_pool_check;
+extern const struct command command_pool_create;
+extern const struct command command_pool_grow;
+extern const struct command command_pool_status;
 extern const struct command command_stages;
 extern const struct command command_status;
 extern const struct command command_tree;
@@ -59,8 +68,10 @@ extern const struct command command_version;
 /* In the order in which --help lists them; ends with NULL. */
 extern const struct command *const commands[];
 
-/* The command called NAME; CONDITION_INVALID suggests the nearest. */
-int command_find(const struct command **command, struct bytes name, struct reason *why);
+/* The command that the COUNT words (at least one) begin with; *USED of them are its name.
+ * CONDITION_INVALID suggests the nearest. */
+int command_find(const struct command **command, char *const *words, size_t count, size_t *used,
+                 struct reason *why);
 
 /* Prints the help of one command, or of the tool when COMMAND is NULL. */
 void command_explain(const struct command *command);

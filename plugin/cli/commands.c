@@ -5,14 +5,26 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 const struct command *const commands[] = {
-    &command_status,  &command_ls,     &command_tree,
-    &command_usage,   &command_stages, &command_containerd_config,
-    &command_version, &command_help,   NULL,
+    &command_status,
+    &command_ls,
+    &command_tree,
+    &command_usage,
+    &command_stages,
+    &command_pool,
+    &command_pool_status,
+    &command_pool_create,
+    &command_pool_grow,
+    &command_pool_check,
+    &command_containerd_config,
+    &command_version,
+    &command_help,
+    NULL,
 };
 
-int command_find(const struct command **command, struct bytes name, struct reason *why)
+static int refuse_name(struct bytes name, struct reason *why)
 {
     const char *nearest = NULL;
     unsigned least = UINT_MAX;
@@ -20,10 +32,6 @@ int command_find(const struct command **command, struct bytes name, struct reaso
     for (size_t i = 0; commands[i]; i++) {
         unsigned distance = word_distance(name, bytes_of(commands[i]->name));
 
-        if (distance == 0) {
-            *command = commands[i];
-            return 0;
-        }
         if (distance < least && word_is_near(name, distance)) {
             least = distance;
             nearest = commands[i]->name;
@@ -34,6 +42,40 @@ int command_find(const struct command **command, struct bytes name, struct reaso
                       nearest);
     return refuse(why, CONDITION_INVALID, "%s is not a command; cowsnap --help lists them",
                   quoted(name));
+}
+
+static const struct command *find_name(const char *name)
+{
+    for (size_t i = 0; commands[i]; i++)
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+/* Whether WORD is the first of two in some name. */
+static bool is_first_word(const char *word)
+{
+    size_t length = strlen(word);
+
+    for (size_t i = 0; commands[i]; i++)
+        if (strncmp(word, commands[i]->name, length) == 0 && commands[i]->name[length] == ' ')
+            return true;
+    return false;
+}
+
+int command_find(const struct command **command, char *const *words, size_t count, size_t *used,
+                 struct reason *why)
+{
+    char name[128];
+
+    *used = count > 1 && words[1][0] != '-' && is_first_word(words[0]) ? 2 : 1;
+    if (*used == 1) {
+        *command = find_name(words[0]);
+        return *command ? 0 : refuse_name(bytes_of(words[0]), why);
+    }
+    snprintf(name, sizeof(name), "%s %s", words[0], words[1]);
+    *command = find_name(name);
+    return *command ? 0 : refuse_name(bytes_of(name), why);
 }
 
 static void explain_all(void)

@@ -12,13 +12,15 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* What a peer sent may stand in the sentence: no control character of it reaches the terminal. */
-static int complain(int result, struct reason *why)
+static int complain(int result, const struct command *command, struct reason *why)
 {
     for (char *at = why->text; *at; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = '?';
     fprintf(stderr, "cowsnap: %s\n", why->text);
-    return result == CONDITION_INVALID ? EXIT_USAGE : EXIT_FAILED;
+    if (result == CONDITION_INVALID)
+        return EXIT_USAGE;
+    return command && command->failed ? command->failed : EXIT_FAILED;
 }
 
 static int run(const struct arguments *arguments, struct reason *why)
@@ -33,13 +35,13 @@ static int run(const struct arguments *arguments, struct reason *why)
         result = arguments->command->run(arguments, why);
     else
         result = refuse(why, CONDITION_INVALID, "a command is missing; cowsnap --help lists them");
-    if (result)
+    if (result != 0 && result != COMMAND_NO)
         return result;
     /* An output that is not whole, on a full disk for example, is no success. */
     errno = 0;
     if (fflush(stdout) || ferror(stdout))
         return failure(why, errno, "write the output");
-    return 0;
+    return result;
 }
 
 int main(int argc, char **argv)
@@ -52,5 +54,7 @@ int main(int argc, char **argv)
     result = arguments_parse(&arguments, argc, argv, &why);
     if (result == 0)
         result = run(&arguments, &why);
-    return result ? complain(result, &why) : EXIT_DONE;
+    if (result == COMMAND_NO)
+        return EXIT_FAILED;
+    return result ? complain(result, arguments.command, &why) : EXIT_DONE;
 }

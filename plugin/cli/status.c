@@ -3,12 +3,12 @@
 #include "cli/command.h"
 #include "cli/daemon.h"
 #include "cli/json.h"
+#include "cli/pool_show.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "config/size.h"
 #include "rpc/message.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -24,58 +24,31 @@ static uint64_t uptime_of(const Status *status)
     return now > status->started ? (uint64_t)(now - status->started) : 0;
 }
 
-/* Of what may be used, as df counts it: what the file system keeps for itself is in neither. */
-static unsigned percent_used(const Cowsnap__Control__V1__Pool *pool)
-{
-    double whole = (double)pool->used + (double)pool->available;
-
-    return whole > 0 ? (unsigned)((double)pool->used * 100 / whole + 0.5) : 0;
-}
-
 /* ---- for people ---- */
-
-static void add_row(struct table *table, const char *name, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void add_row(struct table *table, const char *name, const char *format, ...)
-{
-    char *text = NULL;
-    va_list arguments;
-
-    table_line(table, NULL);
-    table_text(table, name);
-    va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        text = NULL;
-    va_end(arguments);
-    if (text)
-        table_bytes(table, bytes_of(text));
-    else
-        table->failed = true;
-    free(text);
-}
 
 static void add_pool(struct table *table, const Cowsnap__Control__V1__Pool *pool)
 {
-    add_row(table, "pool:", "%s%s", pool->writable ? "" : "READ-ONLY: ", pool->description);
-    add_row(table, "space:", "%s used of %s (%u %%), %s available", size_text(pool->used),
-            size_text(pool->size), percent_used(pool), size_text(pool->available));
+    table_pair(table, "pool:", "%s%s", pool->writable ? "" : "READ-ONLY: ", pool->description);
+    if (*pool->advice)
+        table_pair(table, "state:", "%s: %s", pool->state, pool->advice);
+    table_pair(table, "space:", "%s used of %s (%u %%), %s available", size_text(pool->used),
+               size_text(pool->size), pool_show_percent(pool), size_text(pool->available));
     if (pool->metadata_size > 0)
-        add_row(table, "metadata:", "%s used of %s", size_text(pool->metadata_used),
-                size_text(pool->metadata_size));
+        table_pair(table, "metadata:", "%s used of %s", size_text(pool->metadata_used),
+                   size_text(pool->metadata_size));
 }
 
 static void add_work(struct table *table, const Status *status)
 {
-    add_row(table, "waiting:", "%llu to be removed, %llu to be sealed",
-            (unsigned long long)status->awaiting_removal,
-            (unsigned long long)status->awaiting_seal);
-    add_row(table, "ready clones:", "%llu", (unsigned long long)status->ready_clones);
-    add_row(table, "layers in work:", "%llu", (unsigned long long)status->layers_in_work);
-    add_row(table, "damaged:", "%llu%s", (unsigned long long)status->damaged,
-            status->damaged
-                ? ": they could not be read or had no volume at the start; see the daemon's log"
-                : "");
+    table_pair(table, "waiting:", "%llu to be removed, %llu to be sealed",
+               (unsigned long long)status->awaiting_removal,
+               (unsigned long long)status->awaiting_seal);
+    table_pair(table, "ready clones:", "%llu", (unsigned long long)status->ready_clones);
+    table_pair(table, "layers in work:", "%llu", (unsigned long long)status->layers_in_work);
+    table_pair(table, "damaged:", "%llu%s", (unsigned long long)status->damaged,
+               status->damaged
+                   ? ": they could not be read or had no volume at the start; see the daemon's log"
+                   : "");
 }
 
 static int print_table(const Status *status, struct reason *why)
@@ -89,41 +62,25 @@ static int print_table(const Status *status, struct reason *why)
 
     if (result)
         return result;
-    add_row(&table, "cowsnapd:", "%s, process %lld, up %s", status->version, (long long)status->pid,
-            time_span(uptime_of(status), span));
-    add_row(&table, "address:", "%s", status->address);
-    add_row(&table, "root:", "%s", status->root);
-    add_row(&table, "content root:", "%s", status->content_root);
-    add_row(&table, "backend:", "%s, engine %s", status->backend, status->io_engine);
+    table_pair(&table, "cowsnapd:", "%s, process %lld, up %s", status->version,
+               (long long)status->pid, time_span(uptime_of(status), span));
+    table_pair(&table, "address:", "%s", status->address);
+    table_pair(&table, "root:", "%s", status->root);
+    table_pair(&table, "content root:", "%s", status->content_root);
+    table_pair(&table, "backend:", "%s, engine %s", status->backend, status->io_engine);
     add_pool(&table, status->pool);
-    add_row(&table, "snapshots:", "%llu: %llu committed, %llu active, %llu view%s",
-            (unsigned long long)counts->total, (unsigned long long)counts->committed,
-            (unsigned long long)counts->active, (unsigned long long)counts->views,
-            counts->views == 1 ? "" : "s");
-    add_row(&table, "store:", "%s used of %s, %llu requests in %llu commits",
-            size_text(store->map_used), size_text(store->map_size),
-            (unsigned long long)store->requests, (unsigned long long)store->commits);
+    table_pair(&table, "snapshots:", "%llu: %llu committed, %llu active, %llu view%s",
+               (unsigned long long)counts->total, (unsigned long long)counts->committed,
+               (unsigned long long)counts->active, (unsigned long long)counts->views,
+               counts->views == 1 ? "" : "s");
+    table_pair(&table, "store:", "%s used of %s, %llu requests in %llu commits",
+               size_text(store->map_used), size_text(store->map_size),
+               (unsigned long long)store->requests, (unsigned long long)store->commits);
     add_work(&table, status);
     return table_print(&table, why);
 }
 
 /* ---- for programs ---- */
-
-static void pool_json(struct json *json, const Cowsnap__Control__V1__Pool *pool)
-{
-    json_object(json, "pool");
-    json_text(json, "description", pool->description);
-    json_text(json, "path", pool->path);
-    json_number(json, "size", pool->size);
-    json_number(json, "used", pool->used);
-    json_number(json, "available", pool->available);
-    json_number(json, "used_percent", percent_used(pool));
-    json_number(json, "metadata_size", pool->metadata_size);
-    json_number(json, "metadata_used", pool->metadata_used);
-    json_switch(json, "embedded", pool->embedded);
-    json_switch(json, "writable", pool->writable);
-    json_end(json);
-}
 
 static void print_json(const Status *status)
 {
@@ -139,7 +96,7 @@ static void print_json(const Status *status)
     json_text(&json, "content_root", status->content_root);
     json_text(&json, "backend", status->backend);
     json_text(&json, "io_engine", status->io_engine);
-    pool_json(&json, status->pool);
+    pool_show_json(&json, "pool", status->pool);
     json_object(&json, "snapshots");
     json_number(&json, "total", status->snapshots->total);
     json_number(&json, "committed", status->snapshots->committed);

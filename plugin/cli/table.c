@@ -5,6 +5,7 @@
 #include "config/size.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -68,6 +69,24 @@ void table_number(struct table *table, uint64_t number)
 void table_size(struct table *table, uint64_t bytes)
 {
     table_text(table, size_text(bytes));
+}
+
+void table_pair(struct table *table, const char *name, const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+
+    table_line(table, NULL);
+    table_text(table, name);
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
+    va_end(arguments);
+    if (text)
+        table_bytes(table, bytes_of(text));
+    else
+        table->failed = true;
+    free(text);
 }
 
 int table_print(struct table *table, struct reason *why)

@@ -44,6 +44,10 @@ void table_text(struct table *table, const char *text); /* our own: shown as it 
 void table_number(struct table *table, uint64_t number);
 void table_size(struct table *table, uint64_t bytes);
 
+/* A line of two cells: NAME, and what FORMAT makes as printf() does. */
+void table_pair(struct table *table, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* To standard output. */
 int table_print(struct table *table, struct reason *why);
 

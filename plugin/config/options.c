@@ -99,3 +99,15 @@ int options_apply(const struct options *options, struct config *config, struct r
     }
     return 0;
 }
+
+int options_configure(const struct options *options, struct config *config, struct reason *why)
+{
+    const char *file = options->config_file ? options->config_file : CONFIG_FILE;
+    int result = config_defaults(config, why);
+
+    if (result == 0)
+        result = config_read_file(config, file, !options->config_file, why);
+    if (result == 0)
+        result = options_apply(options, config, why);
+    return result ? result : config_check(config, why);
+}

@@ -25,6 +25,10 @@ int options_parse(struct options *options, int argc, char **argv, struct reason 
 /* Puts the flags' values over CONFIG. CONDITION_INVALID: "--FLAG must be …". */
 int options_apply(const struct options *options, struct config *config, struct reason *why);
 
+/* All three sources, one over the other: CONFIG, which need not be filled before, is to be ended by
+ * config_clear(), also after a failure. */
+int options_configure(const struct options *options, struct config *config, struct reason *why);
+
 /* The text of --help. */
 extern const char options_help[];
 

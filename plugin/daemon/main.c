@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "daemon/limits.h"
 #include "daemon/notify.h"
+#include "daemon/pool_options.h"
 #include "daemon/root.h"
 #include "daemon/signals.h"
 #include "diff/diff.h"
@@ -38,36 +39,11 @@ struct daemon {
     struct server *server;
 };
 
-static int daemon_configure(struct daemon *daemon, const struct options *options,
-                            struct reason *why)
-{
-    const char *file = options->config_file ? options->config_file : CONFIG_FILE;
-    int result = config_defaults(&daemon->config, why);
-
-    if (result)
-        return result;
-    result = config_read_file(&daemon->config, file, !options->config_file, why);
-    if (result)
-        return result;
-    result = options_apply(options, &daemon->config, why);
-    if (result)
-        return result;
-    return config_check(&daemon->config, why);
-}
-
 static int daemon_open_storage(struct daemon *daemon, struct reason *why)
 {
     const struct config *config = &daemon->config;
     struct store_options store = {.root = daemon->root.directory, .root_path = config->root};
-    struct backend_options backend = {.root = daemon->root.directory,
-                                      .root_path = config->root,
-                                      .pool_path = config->pool.path,
-                                      .pool_size = config->pool.size,
-                                      .thin_pool = config->dm_thin.pool,
-                                      .data_device = config->dm_thin.data_device,
-                                      .metadata_device = config->dm_thin.metadata_device,
-                                      .file_system = config->dm_thin.file_system,
-                                      .volume_size = config->dm_thin.volume_size};
+    struct backend_options backend = pool_options(config, &daemon->root);
     int result = store_open(&daemon->store, &store, why);
 
     if (result)
@@ -203,7 +179,7 @@ int main(int argc, char **argv)
 
     umask(0); /* every mode is meant as it is written */
     signals_block();
-    result = daemon_configure(&daemon, &options, &why);
+    result = options_configure(&options, &daemon.config, &why);
     if (result == 0) {
         log_setup(daemon.config.log.level, daemon.config.log.format);
         limits_raise();
