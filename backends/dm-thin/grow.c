@@ -70,12 +70,24 @@ static int grow_table(const struct thin_pool *pool)
     return error ? error : 1;
 }
 
+/* 0 when the pool takes a change of its size at all, minus an errno. */
+static int grow_is_possible(const struct thin_pool *pool)
+{
+    struct line_pool_status status;
+
+    if (thin_pool_look(pool, &status, NULL) != 0)
+        return -EIO;
+    return status.mode > LINE_OUT_OF_METADATA || status.needs_check ? -EROFS : 0;
+}
+
 /* An embedded pool, to DATA and METADATA bytes at least. Results as grow_table(); pool->growth is
  * held. */
 static int grow_files(const struct thin_pool *pool, uint64_t data, uint64_t metadata)
 {
-    int grown = embedded_lengthen(pool->root, POOL_FILES_DATA, data);
+    int grown = grow_is_possible(pool);
 
+    if (grown >= 0)
+        grown = embedded_lengthen(pool->root, POOL_FILES_DATA, data);
     if (grown >= 0)
         grown = embedded_lengthen(pool->root, POOL_FILES_METADATA, metadata);
     return grown < 0 ? grown : grow_table(pool);
@@ -191,6 +203,8 @@ static int grow_wanted_devices(const struct thin_pool *pool, const struct pool_g
                       " bytes: make it larger first (`lvextend -L %" PRIu64
                       "b` for a volume of LVM), then run this again",
                       what, path, has, size);
+    if (grown == 0)
+        grown = grow_is_possible(pool);
     if (grown == 0)
         grown = grow_table(pool);
     if (grown < 0)

@@ -19,7 +19,7 @@ struct metadata_superblock {
     uint64_t transaction;
     uint64_t held_root;    /* block of the metadata snapshot's superblock; 0: none */
     uint64_t details_root; /* of the tree of devices */
-    uint64_t blocks;       /* of the metadata device */
+    uint64_t blocks;       /* of the metadata device when the pool was made; growth leaves it */
     uint32_t block_sectors;
     bool needs_check; /* the kernel met with an error, and serves reads only until it is checked */
 };

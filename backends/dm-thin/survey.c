@@ -18,7 +18,7 @@
 struct survey {
     int fd; /* of the metadata device; direct, since the kernel writes it behind the cache */
     const char *metadata;
-    uint64_t blocks;
+    uint64_t blocks; /* of the device: the superblock has what they were when the pool was made */
     survey_visit *visit;
     void *context;
     uint8_t *rooms[SURVEY_DEPTH]; /* a block for each level */
@@ -62,6 +62,11 @@ static int survey_begin(struct survey *survey, const char *metadata, struct reas
     if (survey->fd < 0)
         return failure(why, errno, "open the thin pool's metadata device %s",
                        quoted(bytes_of(metadata)));
+    off_t end = lseek(survey->fd, 0, SEEK_END);
+    if (end < 0)
+        return failure(why, errno, "size of the thin pool's metadata device %s",
+                       quoted(bytes_of(metadata)));
+    survey->blocks = (uint64_t)end / METADATA_BLOCK;
     return 0;
 }
 
@@ -102,7 +107,6 @@ static int survey_from(struct survey *survey, uint64_t number, struct reason *wh
         return result;
     if (!metadata_parse_superblock(survey->rooms[0], number, &superblock))
         return survey_damaged(survey, number, why);
-    survey->blocks = superblock.blocks;
     return survey_node(survey, superblock.details_root, 0, why);
 }
 

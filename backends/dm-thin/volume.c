@@ -2,6 +2,7 @@
 #include "backends/dm-thin/volume.h"
 
 #include "backends/dm-thin/activation.h"
+#include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/mount_detached.h"
 #include "base/scoped.h"
 #include "base/step.h"
@@ -132,6 +133,16 @@ static void volume_discard(const struct thin_pool *pool, const char *path)
     }
 }
 
+/* A pool whose metadata is used up takes no message at all; where that can grow, it does. */
+static int volume_delete(struct thin_pool *pool, uint64_t id)
+{
+    int error = thin_pool_message(pool, "delete %" PRIu32, thin_id(id));
+
+    if (error == -EOPNOTSUPP && grow_metadata(pool))
+        error = thin_pool_message(pool, "delete %" PRIu32, thin_id(id));
+    return error;
+}
+
 int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item item;
@@ -154,7 +165,7 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
         error = device_remove(name, false);
     STEP("dm-thin.device-removed");
     if (error == 0)
-        error = thin_pool_message(pool, "delete %" PRIu32, thin_id(id));
+        error = volume_delete(pool, id);
     STEP("dm-thin.volume-removed");
     if (error != 0 && error != -ENODATA)
         return thin_pool_failure(pool, why, -error, "remove volume %" PRIu64, id);
