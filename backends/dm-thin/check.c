@@ -2,6 +2,7 @@
 #include "backends/dm-thin/metadata.h"
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/thin_pool.h"
+#include "backends/loop.h"
 #include "backends/presence.h"
 #include "backends/tool.h"
 #include "backends/verdict.h"
@@ -136,11 +137,47 @@ static int check_find_idle(const struct backend_options *options, char name[NAME
     return result;
 }
 
+/* The metadata file behind a loop device: thin_check opens what it examines for direct I/O, which
+ * not every file system has, and takes a refusal for damage. */
+static int check_file(const char *pool, const struct backend_options *options,
+                      const atomic_bool *cancel, struct pool_verdict *verdict, struct reason *why)
+{
+    scoped_fd int file =
+        openat(options->root, POOL_FILES_METADATA, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    scoped_fd int loop = -1;
+    char path[4096], device[32];
+    int result;
+
+    snprintf(path, sizeof(path), "%.3900s/" POOL_FILES_METADATA, options->root_path);
+    if (file < 0)
+        return failure(why, errno, "open the metadata %s of the thin pool %s", path, pool);
+    result = loop_attach(file, "cowsnap pool check", "examine it by thin_check", &loop, device,
+                         sizeof(device), why);
+    return result ? result : check_metadata(pool, loop, path, cancel, verdict, why);
+}
+
+/* Nothing else may have the device meanwhile: thin_check takes that, too, for damage. */
+static int check_device(const char *pool, const char *path, const atomic_bool *cancel,
+                        struct pool_verdict *verdict, struct reason *why)
+{
+    scoped_fd int device = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+    if (device < 0 && errno == EBUSY)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "something else has the metadata device %s of the thin pool %s open: see "
+                      "`lsblk %s`",
+                      path, pool, path);
+    scoped_close_(&device);
+    device = open(path, O_RDONLY | O_CLOEXEC);
+    if (device < 0)
+        return failure(why, errno, "open the metadata device %s of the thin pool %s", path, pool);
+    return check_metadata(pool, device, path, cancel, verdict, why);
+}
+
 int thin_pool_check_idle(const struct backend_options *options, const atomic_bool *cancel,
                          struct pool_verdict *verdict, struct reason *why)
 {
-    scoped_fd int metadata = -1;
-    char name[NAME_POOL], path[4096];
+    char name[NAME_POOL];
     int result;
 
     if (options->thin_pool)
@@ -150,14 +187,7 @@ int thin_pool_check_idle(const struct backend_options *options, const atomic_boo
     result = check_find_idle(options, name, why);
     if (result != 0)
         return result;
-    if (options->metadata_device) {
-        snprintf(path, sizeof(path), "%s", options->metadata_device);
-        metadata = open(path, O_RDONLY | O_CLOEXEC);
-    } else {
-        snprintf(path, sizeof(path), "%.3900s/" POOL_FILES_METADATA, options->root_path);
-        metadata = openat(options->root, POOL_FILES_METADATA, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    }
-    if (metadata < 0)
-        return failure(why, errno, "open the metadata %s of the thin pool %s", path, name);
-    return check_metadata(name, metadata, path, cancel, verdict, why);
+    return options->metadata_device
+               ? check_device(name, options->metadata_device, cancel, verdict, why)
+               : check_file(name, options, cancel, verdict, why);
 }

@@ -161,6 +161,35 @@ static void a_pool_of_others_is_refused(void **state)
     assert_refused(rig, CONDITION_INVALID, "there is no active thin pool no-such-pool");
 }
 
+static void a_pool_is_there_or_not_as_expected(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct stat folder;
+    char path[128];
+
+    rig->options.presence = POOL_PRESENT;
+    assert_refused(rig, CONDITION_NOT_FOUND, "cowsnap pool create");
+    rig->options.presence = POOL_ACTIVE;
+    assert_refused(rig, CONDITION_NOT_FOUND, "cowsnap pool create");
+    snprintf(path, sizeof(path), "%s/thin-pool", rig->path);
+    assert_int_equal(stat(path, &folder), -1);
+    rig->options.presence = POOL_ABSENT;
+    rig_start(rig);
+    rig_must(ops->create(rig->backend, 1, &why));
+    rig_stop(rig);
+    assert_refused(rig, CONDITION_EXISTS, "is there already");
+    rig->options.presence = POOL_ACTIVE;
+    rig_start(rig);
+    rig_stop(rig);
+    rig_reboot(rig);
+    assert_refused(rig, CONDITION_PRECONDITION, "neither mounted nor active");
+    assert_int_equal(rig_devices(rig), 0);
+    rig->options.presence = POOL_PRESENT;
+    rig_start(rig);
+    assert_true(has(rig, 1, "."));
+}
+
 static void an_interrupted_first_start_is_made_up_for(void **state)
 {
     struct rig *rig = *state;
@@ -341,6 +370,7 @@ int main(void)
         TEST(strays_are_ended_and_others_are_not),
         TEST(a_pool_belongs_to_one_daemon),
         BARE(a_pool_of_others_is_refused),
+        BARE(a_pool_is_there_or_not_as_expected),
         BARE(an_interrupted_first_start_is_made_up_for),
         TEST(a_full_pool_refuses_before_it_hurts),
         TEST(a_pool_grows_while_it_is_in_use),
