@@ -29,6 +29,7 @@ step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
 step_kills() { build_preset steps && tests/crash/run.sh --kills 200; }
 step_power_cuts() { build_preset steps && tests/crash/run.sh --cuts 40; }
+step_tool_pool() { tests/cli/pool.sh btrfs; }
 step_install() { tests/install/run.sh; }
 step_vm_btrfs_6_1() { vm_btrfs bookworm; }
 step_vm_btrfs_6_12() { vm_btrfs trixie; }
@@ -44,7 +45,7 @@ step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
 step_fuzz() { tests/fuzz/run.sh; }
 step_dm_thin() {
-    install_vm_packages && tests/vm/run --device-mapper --timeout 900 -- tests/dm-thin/run.sh unit
+    install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- tests/dm-thin/run.sh unit tool
 }
 step_dm_thin_suites() {
     install_vm_packages && tests/suite/run.sh --build && tests/conformance/run.sh --build &&
@@ -52,7 +53,7 @@ step_dm_thin_suites() {
 }
 step_speed() { tests/speed/run.sh; }
 
-quick=(unit containerd-suite conformance tool)
+quick=(unit containerd-suite conformance tool tool-pool)
 all=(
     "${quick[@]}" install sanitizers threads fuzz
     conformance-by-subvolume refused kills power-cuts

@@ -15,41 +15,8 @@ cowsnapd_need
 [ -x "$COWSNAP" ] || rig_fail "$COWSNAP is not built"
 rig_begin tool
 
-passed=0 failed=0 skipped=0
-out=$RIG_DIR/out err=$RIG_DIR/err status=0
-
-check_failed() {
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n' "$1"
-    sed 's/^/    out: /' "$out"
-    sed 's/^/    err: /' "$err"
-}
-
-# check WHAT COMMAND…: one check, named for the log.
-check() {
-    local what=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        check_failed "$what"
-    fi
-}
-
-# tool ARGUMENTS…: runs it; its output, messages and status are in $out, $err and $status.
-tool() {
-    status=0
-    "$COWSNAP" "$@" >"$out" 2>"$err" </dev/null || status=$?
-}
-tool_done() { [ "$status" = 0 ] && [ ! -s "$err" ]; }
-# tool_refused STATUS SENTENCE: nothing on the standard output, and exactly this sentence.
-tool_refused() { [ "$status" = "$1" ] && [ ! -s "$out" ] && [ "$(cat "$err")" = "cowsnap: $2" ]; }
-# tool_json FILTER [jq options…]: the output is one JSON value that the filter is true of.
-tool_json() { tool_done && jq -e "${@:2}" "$1" "$out" >/dev/null && [ "$(jq -n '[inputs] | length' "$out")" = 1 ]; }
-tool_says() { tool_done && grep -qE -- "$1" "$out"; }
-# no control character but the newline, as bytes or as UTF-8
-tool_is_clean() { ! LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$out" "$err"; }
-is() { [ "$1" = "$2" ]; }
+# shellcheck source=checks.sh
+. "$RIG_TESTS/cli/checks.sh"
 
 snapshot() { "$RIG_BUILD/tests/cli/snapshot_client" "$COWSNAPD_SOCKET" "$@"; }
 # layer NAME PARENT MIB: a committed snapshot that holds so much.
@@ -86,6 +53,13 @@ cp "$out" "$RIG_DIR/help"
 check 'help of a command' tool_says '^Usage: cowsnap usage '
 tool usage --help
 check 'help of a command, the other way' cmp -s "$out" "$RIG_DIR/help"
+tool help pool grow
+check 'help of a command of two words' tool_says '^Usage: cowsnap pool grow .*SIZE$'
+tool pool grwo 1G
+check 'a command of two words that is none' tool_refused 2 '"pool grwo" is not a command; did you mean pool grow?'
+tool pool
+check 'half a command' tool_refused 2 \
+    'pool wants status, create, grow or check right after it; see cowsnap pool --help'
 tool help usgae
 check 'help of no command' tool_refused 2 '"usgae" is not a command; did you mean usage?'
 tool --version
@@ -93,10 +67,11 @@ check 'the version' tool_says '^cowsnap [0-9]+\.[0-9]+\.[0-9]+$'
 tool version --json
 check 'the version as JSON' tool_json '.version | test("^[0-9.]+$")'
 tool --help
-mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\) .*/\1/p' "$out")
-check 'help lists the commands' is "${#commands[@]}" 8
+mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\( [a-z]*\)\?\)  .*/\1/p' "$out")
+check 'help lists the commands' is "${#commands[@]}" 13
 for command in "${commands[@]}"; do
-    tool "$command" --help
+    # shellcheck disable=SC2086 # words
+    tool $command --help
     check "help of $command" tool_says "^Usage: cowsnap $command "
 done
 if [ -e /dev/full ]; then
@@ -330,6 +305,4 @@ for page in "$RIG_SOURCE"/docs/man/*; do
 done
 
 cowsnapd_stop
-echo "summary: the tool: $passed passed, $failed failed, $skipped skipped"
-echo "count: $passed $failed $skipped"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
+tool_verdict 'the tool'
