@@ -425,6 +425,32 @@ static void a_full_pool_says_so_and_still_removes(void **state)
 
 #define bare(test) cmocka_unit_test_setup_teardown(test, rig_bare, rig_close)
 
+static void a_pool_is_there_or_not_as_expected(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->options.presence = POOL_PRESENT;
+    assert_refused(rig, &rig->options, CONDITION_NOT_FOUND, "cowsnap pool create");
+    rig->options.presence = POOL_ACTIVE;
+    assert_refused(rig, &rig->options, CONDITION_NOT_FOUND, "cowsnap pool create");
+    assert_int_equal(entries(rig), 0);
+    rig->options.presence = POOL_ABSENT;
+    rig_start(rig);
+    rig_stop(rig);
+    assert_refused(rig, &rig->options, CONDITION_EXISTS, "is there already");
+    rig->options.presence = POOL_ACTIVE;
+    rig_start(rig);
+    rig_stop(rig);
+    rig_unmount(rig);
+    assert_refused(rig, &rig->options, CONDITION_PRECONDITION, "neither mounted nor active");
+    assert_int_equal(mounts_on(at(rig, "pool")), 0);
+    rig->options.presence = POOL_ABSENT;
+    assert_refused(rig, &rig->options, CONDITION_EXISTS, "is there already");
+    rig->options.presence = POOL_PRESENT;
+    rig_start(rig);
+    assert_int_equal(mounts_on(at(rig, "pool")), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +463,7 @@ int main(void)
         bare(sizes_that_cannot_be_are_refused_and_leave_nothing),
         bare(without_a_size_it_is_a_share_of_what_is_free),
         bare(without_room_for_any_pool_the_first_start_says_so),
+        bare(a_pool_is_there_or_not_as_expected),
         bare(a_folder_on_btrfs_can_be_given),
         bare(a_root_on_btrfs_needs_no_file),
         bare(paths_that_cannot_be_a_pool_are_refused),

@@ -92,6 +92,27 @@ static void a_command_has_flags_of_its_own(void **state)
     assert_null(arguments.values[1]);
 }
 
+static void a_name_may_be_two_words(void **state)
+{
+    struct arguments arguments;
+    struct reason why = {0};
+
+    (void)state;
+    assert_int_equal(parse(&arguments, "--json pool grow +5G --metadata --root /r", &why), 0);
+    assert_ptr_equal(arguments.command, &command_pool_grow);
+    assert_int_equal(arguments.word_count, 1);
+    assert_string_equal(arguments.words[0], "+5G");
+    assert_string_equal(arguments.values[1], "/r");
+    assert_string_equal(arguments.values[3], "");
+    assert_true(arguments.json);
+    assert_int_equal(parse(&arguments, "pool --help", &why), 0);
+    assert_ptr_equal(arguments.command, &command_pool);
+    assert_int_equal(parse(&arguments, "pool", &why), 0);
+    assert_ptr_equal(arguments.command, &command_pool);
+    assert_int_equal(parse(&arguments, "help pool grow", &why), 0);
+    assert_int_equal(arguments.word_count, 2);
+}
+
 static void help_needs_no_words(void **state)
 {
     struct arguments arguments;
@@ -127,6 +148,12 @@ static void malformed_lines_are_refused(void **state)
         {"ls --json=yes", "\"--json\" takes no value; see cowsnap ls --help"},
         {"usage", "usage wants KEY; see cowsnap usage --help"},
         {"usage a b", "\"b\" is one word too many; see cowsnap usage --help"},
+        {"pool grow", "pool grow wants SIZE; see cowsnap pool grow --help"},
+        {"pool grow 1G 2G", "\"2G\" is one word too many; see cowsnap pool grow --help"},
+        {"pool chekc", "\"pool chekc\" is not a command; did you mean pool check?"},
+        {"pol check", "\"pol\" is not a command; did you mean pool?"},
+        {"pool status --metadata",
+         "\"--metadata\" is not an option; see cowsnap pool status --help"},
         {"ls a", "\"a\" is one word too many; see cowsnap ls --help"},
     };
 
@@ -172,6 +199,7 @@ int main(void)
         cmocka_unit_test(what_is_not_given_is_not_set),
         cmocka_unit_test(a_key_may_begin_with_a_dash),
         cmocka_unit_test(a_command_has_flags_of_its_own),
+        cmocka_unit_test(a_name_may_be_two_words),
         cmocka_unit_test(help_needs_no_words),
         cmocka_unit_test(malformed_lines_are_refused),
         cmocka_unit_test(every_command_is_complete),
