@@ -81,7 +81,7 @@ int command_find(const struct command **command, char *const *words, size_t coun
 static void explain_all(void)
 {
     fputs("Usage: cowsnap [OPTION]… COMMAND [ARGUMENT]…\n"
-          "Look into a running cowsnapd.\n"
+          "Look into a running cowsnapd, and after its pool.\n"
           "\n"
           "Commands:\n",
           stdout);

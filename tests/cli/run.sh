@@ -67,7 +67,7 @@ check 'the version' tool_says '^cowsnap [0-9]+\.[0-9]+\.[0-9]+$'
 tool version --json
 check 'the version as JSON' tool_json '.version | test("^[0-9.]+$")'
 tool --help
-mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\( [a-z]*\)\?\)  .*/\1/p' "$out")
+mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\( [a-z][a-z]*\)\?\)  .*/\1/p' "$out")
 check 'help lists the commands' is "${#commands[@]}" 13
 for command in "${commands[@]}"; do
     # shellcheck disable=SC2086 # words
