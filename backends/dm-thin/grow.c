@@ -102,6 +102,11 @@ int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
     pthread_mutex_lock(&pool->growth);
     int grown = grow_files(pool, data, pool_files_metadata_size(data));
     pthread_mutex_unlock(&pool->growth);
+    if (grown == -EROFS) {
+        log_warn("the thin pool %s cannot grow to %s now: it serves reads only", pool->name,
+                 size_text(data, size));
+        return 0;
+    }
     if (grown < 0)
         return failure(why, -grown, "grow the thin pool %s to %s", pool->name,
                        size_text(data, size));

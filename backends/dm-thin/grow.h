@@ -11,8 +11,8 @@
 
 #include "backends/dm-thin/thin_pool.h"
 
-/* To DATA bytes, with metadata to match, where it is smaller. A success when nothing is to be done.
- */
+/* At the start: to DATA bytes, with metadata to match, where it is smaller. A success when nothing
+ * is to be done, or a pool that serves reads only has to wait for it. */
 int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why);
 
 /* As backend_ops.grow. */

@@ -83,7 +83,7 @@ root=$RIG_DIR/t/root
 [ "$backend" != btrfs ] || rig_loop_mount ext4 "$RIG_DIR/t" 4G
 mkdir -p "$RIG_DIR/t"
 [ "$backend" = btrfs ] || rig_undo_later rig_end_devices "$root"
-settings "$RIG_DIR/config.toml" "$root"
+settings "$RIG_DIR/config.toml" "$root" '[pool]' 'size = "300MiB"' # to which no command may make it grow by the way
 here=(--config "$RIG_DIR/config.toml")
 if [ "$backend" = btrfs ]; then
     pool="\"$root/pool\"" examiner='`btrfs check --readonly`'
@@ -175,6 +175,9 @@ tool pool status --address "$COWSNAPD_SOCKET" --json
 check 'status by the socket alone' tool_json '.daemon_answered and .ready_clones >= 0 and .size == 384 * $m' --argjson m $MIB
 tool pool status "${here[@]}" --address "$RIG_DIR/elsewhere.sock"
 check 'a daemon that listens elsewhere' tool_refused 1 "nobody listens on $RIG_DIR/elsewhere.sock (--address names another socket), but: root $root is in use by the cowsnapd with pid $COWSNAPD_PID; stop it first, or choose another folder with --root"
+
+tool pool status "${here[@]}" --root "$RIG_DIR/other"
+check 'a daemon of another root' is "$status $(grep -c "there is no pool, and no root folder \"$RIG_DIR/other\"" "$err")" '1 1'
 
 held=$(snapshot prepare web '')
 if [ "$backend" = dm-thin ]; then

@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 
 #define MIB (UINT64_C(1) << 20)
-#define SMALL_METADATA MIB /* 256 blocks: used up by some fifty volumes */
+#define SMALL_METADATA (MIB / 2) /* 128 blocks: used up by some thirty volumes */
+#define SMALL_POOL (160 * MIB)   /* soon full: the machine may be an emulated one */
 
 static const struct backend_ops *const ops = &backend_dm_thin;
 
@@ -78,17 +79,18 @@ static void a_pool_grows_to_what_is_wanted(void **state)
 {
     struct rig *rig = *state;
     struct reason why = {0};
-    uint64_t metadata = status_of(rig).metadata_size;
-    scoped_fd int root = -1;
 
+    rig->options.pool_size = SMALL_POOL;
+    rig_start(rig);
+    uint64_t metadata = status_of(rig).metadata_size;
     rig_must(make(rig, 1, &why));
-    root = rig_root(rig, 1);
-    grow(rig, 256 * MIB, true, false);
-    assert_int_equal(status_of(rig).size, RIG_POOL_SIZE + 256 * MIB);
+    scoped_fd int root = rig_root(rig, 1);
+    grow(rig, 100 * MIB, true, false);
+    assert_int_equal(status_of(rig).size, SMALL_POOL + 100 * MIB);
     assert_int_equal(status_of(rig).metadata_size, metadata);
-    grow(rig, RIG_POOL_SIZE + 256 * MIB, false, false);
-    assert_int_equal(status_of(rig).size, RIG_POOL_SIZE + 256 * MIB);
-    assert_not_grown(rig, RIG_POOL_SIZE, false, false, CONDITION_INVALID, "and only grows");
+    grow(rig, SMALL_POOL + 100 * MIB, false, false);
+    assert_int_equal(status_of(rig).size, SMALL_POOL + 100 * MIB);
+    assert_not_grown(rig, SMALL_POOL, false, false, CONDITION_INVALID, "and only grows");
     assert_not_grown(rig, 1, true, false, CONDITION_INVALID, "by whole MiB");
     /* twice the metadata goes with so much data */
     grow(rig, 2048 * MIB, false, false);
@@ -107,13 +109,13 @@ static void metadata_grows_when_it_is_wanted(void **state)
 
     start_small(rig);
     size = status_of(rig).size;
-    grow(rig, 3 * MIB, true, true);
+    grow(rig, 4 * MIB, true, true);
     assert_int_equal(status_of(rig).metadata_size, 4 * MIB);
     assert_int_equal(status_of(rig).size, size);
     assert_not_grown(rig, 2 * MIB, false, true, CONDITION_INVALID, "the metadata of the thin pool");
     assert_not_grown(rig, POOL_METADATA_MOST + MIB, false, true, CONDITION_INVALID,
                      "cannot become larger than");
-    for (uint64_t id = 1; id <= 100; id++) /* more than the small one takes */
+    for (uint64_t id = 1; id <= 50; id++) /* more than the small one takes */
         rig_must(make(rig, id, &why));
     assert_int_equal(status_of(rig).metadata_size, 4 * MIB);
     rig_stop(rig);
@@ -224,7 +226,7 @@ static void metadata_that_is_used_up_refuses_and_removes(void **state)
 
     /* now used up to the last block, by writes to what there is: the kernel takes no message */
     scoped_fd int root = rig_root(rig, 1);
-    (void)rig_write(root, "big", 300 * MIB);
+    (void)rig_write(root, "big", 180 * MIB);
     (void)syncfs(root);
     close(take_fd(&root));
     result = ops->create(rig->backend, id + 2, &why);
@@ -253,7 +255,7 @@ static void metadata_that_is_used_up_grows_for_a_removal(void **state)
         rig_must(make(rig, id++, &why));
     assert_int_equal(status_of(rig).metadata_size, SMALL_METADATA);
     scoped_fd int root = rig_root(rig, 1);
-    (void)rig_write(root, "big", 400 * MIB);
+    (void)rig_write(root, "big", 250 * MIB);
     (void)syncfs(root);
     close(take_fd(&root));
     assert_int_equal(status_of(rig).state, POOL_STATE_LOW);
@@ -269,10 +271,12 @@ static void data_that_is_used_up_refuses_and_removes(void **state)
     struct rig *rig = *state;
     struct reason why = {0};
 
+    rig->options.pool_size = SMALL_POOL;
+    rig_start(rig);
     rig_must(make(rig, 1, &why));
     rig_must(make(rig, 2, &why));
     scoped_fd int root = rig_root(rig, 2);
-    int written = rig_write(root, "big", 600 * MIB);
+    int written = rig_write(root, "big", SMALL_POOL);
     assert_true(written < 0 || syncfs(root) < 0);
     close(take_fd(&root));
     assert_int_equal(ops->create(rig->backend, 3, &why), CONDITION_EXHAUSTED);
@@ -288,14 +292,14 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
 #define BARE(name) cmocka_unit_test_setup_teardown(name, rig_bare, rig_close)
     const struct CMUnitTest tests[] = {
-        TEST(a_pool_grows_to_what_is_wanted),
+        BARE(a_pool_grows_to_what_is_wanted),
         BARE(metadata_grows_when_it_is_wanted),
         BARE(metadata_grows_by_itself_before_it_is_used_up),
         TEST(a_growth_that_was_cut_short_is_made_up_for),
         BARE(a_pool_on_devices_takes_what_they_have),
         BARE(metadata_that_is_used_up_refuses_and_removes),
         BARE(metadata_that_is_used_up_grows_for_a_removal),
-        TEST(data_that_is_used_up_refuses_and_removes),
+        BARE(data_that_is_used_up_refuses_and_removes),
     };
 
     if (!rig_can_run())

@@ -257,6 +257,19 @@ static void a_long_list_is_told_once_and_whole(void **state)
     assert_int_equal(count, 100);
 }
 
+/* Of a backend without such functions, as this one. */
+static void a_pool_may_be_unable_to_grow_or_be_checked(void **state)
+{
+    struct rig *rig = *state;
+    const struct pool_growth growth = {.size = 1 << 20, .more = true};
+    struct pool_verdict verdict;
+
+    assert_int_equal(snapshots_grow_pool(rig->snapshots, &growth, &rig->why),
+                     CONDITION_UNIMPLEMENTED);
+    assert_int_equal(snapshots_check_pool(rig->snapshots, NULL, &verdict, &rig->why),
+                     CONDITION_UNIMPLEMENTED);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 static void the_last_view_puts_its_parent_to_rest(void **state)
@@ -308,6 +321,7 @@ int main(void)
         with_rig(a_parent_removed_during_a_clone_is_not_found),
         with_rig(stat_update_and_mounts_name_what_is_missing),
         with_rig(a_long_list_is_told_once_and_whole),
+        with_rig(a_pool_may_be_unable_to_grow_or_be_checked),
         with_rig(the_last_view_puts_its_parent_to_rest),
         with_rig(a_number_the_backend_cannot_have_is_passed_over),
     };
