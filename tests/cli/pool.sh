@@ -108,7 +108,7 @@ check 'no pool: check could not' tool_refused 2 \
     "the pool $pool is not there yet: \`cowsnap pool create\` makes it, or the first start of cowsnapd"
 check 'no pool: nothing is made by looking' is "$(find "$root" -mindepth 1 ! -name lock)" ''
 tool pool create 1MiB "${here[@]}"
-check 'a pool that is too small' is "$status $(grep -c 'pool_size 1048576 is too small' "$err")" '2 1'
+check 'a pool that is too small' is "$status $(grep -c 'pool.size 1048576 is too small' "$err")" '2 1'
 tool pool create wide "${here[@]}"
 check 'a size that is none' is "$status $(grep -c '^cowsnap: "wide" is no size' "$err")" '2 1'
 tool pool create --config "$RIG_DIR/nowhere.toml"
@@ -131,8 +131,8 @@ for row in 'state: +ok$' 'data: +.* used of 256 MiB \([0-9]+ %\), .* available$'
     'used by: +no daemon: cowsnapd does not run$'; do
     check "status shows $row" tool_says "^$row"
 done
-tool pool grow +64MiB "${here[@]}" --json
-check 'growth without a daemon' tool_json '.before.size == 256 * $m and .pool.size == 320 * $m' --argjson m $MIB
+tool pool grow +16MiB "${here[@]}" --json
+check 'growth without a daemon' tool_json '.before.size == 256 * $m and .pool.size == 272 * $m' --argjson m $MIB
 tool pool check "${here[@]}"
 check 'a check of a pool in use, without a daemon' tool_says '^sound: '
 
@@ -162,8 +162,8 @@ if [ "$backend" = btrfs ]; then # thin_check lies in one of the sbin folders, wh
     PATH=$RIG_DIR/nowhere tool pool check "${here[@]}"
     check 'an examiner that is not installed' tool_refused 2 'btrfs is not installed: install btrfs-progs'
 fi
-tool pool grow +64MiB "${here[@]}"
-check 'growth of a pool at rest' tool_says '^data: 384 MiB, was 320 MiB$'
+tool pool grow +16MiB "${here[@]}"
+check 'growth of a pool at rest' tool_says '^data: 288 MiB, was 272 MiB$'
 check 'for which it is woken' is "$(pool_rests || echo awake)" awake
 
 # ---- with a daemon ----
@@ -172,7 +172,7 @@ cowsnapd_start "$root" --backend "$backend"
 tool pool create "${here[@]}"
 check 'create while cowsnapd runs' is "$status $(grep -c "^cowsnap: cowsnapd runs (process $COWSNAPD_PID, root $root), and has the pool " "$err")" '1 1'
 tool pool status --address "$COWSNAPD_SOCKET" --json
-check 'status by the socket alone' tool_json '.daemon_answered and .ready_clones >= 0 and .size == 384 * $m' --argjson m $MIB
+check 'status by the socket alone' tool_json '.daemon_answered and .ready_clones >= 0 and .size == 288 * $m' --argjson m $MIB
 tool pool status "${here[@]}" --address "$RIG_DIR/elsewhere.sock"
 check 'a daemon that listens elsewhere' tool_refused 1 "nobody listens on $RIG_DIR/elsewhere.sock (--address names another socket), but: root $root is in use by the cowsnapd with pid $COWSNAPD_PID; stop it first, or choose another folder with --root"
 
@@ -186,17 +186,17 @@ if [ "$backend" = dm-thin ]; then
     held=$RIG_DIR/web
 fi
 echo before >"$held/before"
-tool pool grow 640MiB "${here[@]}"
-check 'growth through the daemon' tool_says '^data: 640 MiB, was 384 MiB$'
-head -c 500M /dev/zero | tr '\0' x >"$held/big"
+tool pool grow 400MiB "${here[@]}"
+check 'growth through the daemon' tool_says '^data: 400 MiB, was 288 MiB$'
+head -c 310M /dev/zero | tr '\0' x >"$held/big"
 sync -f "$held"
-check 'what is mounted meanwhile has the new room' is "$(stat -c %s "$held/big") $(cat "$held/before")" "$((500 * MIB)) before"
+check 'what is mounted meanwhile has the new room' is "$(stat -c %s "$held/big") $(cat "$held/before")" "$((310 * MIB)) before"
 rm "$held/big"
 sync -f "$held"
-tool pool grow 640MiB "${here[@]}"
+tool pool grow 400MiB "${here[@]}"
 check 'growth to what it has' tool_says '^the pool is that large already$'
-tool pool grow 600MiB "${here[@]}"
-check 'a pool is not made smaller' is "$status $(grep -c ' is 640.0 MiB already and only grows: give more than that, or +SIZE$' "$err")" '2 1'
+tool pool grow 300MiB "${here[@]}"
+check 'a pool is not made smaller' is "$status $(grep -c ' is 400.0 MiB already and only grows: give more than that, or +SIZE$' "$err")" '2 1'
 tool pool grow +much "${here[@]}"
 check 'a growth that is no size' is "$status $(grep -c '^cowsnap: "much" is no size' "$err")" '2 1'
 if [ "$backend" = btrfs ]; then

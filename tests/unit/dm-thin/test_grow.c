@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 
 #define MIB (UINT64_C(1) << 20)
-#define SMALL_METADATA (MIB / 2) /* 128 blocks: used up by some thirty volumes */
-#define SMALL_POOL (160 * MIB)   /* soon full: the machine may be an emulated one */
+#define SMALL_METADATA MIB     /* 256 blocks: used up by some sixty volumes */
+#define SMALL_POOL (160 * MIB) /* soon full: the machine may be an emulated one */
 
 static const struct backend_ops *const ops = &backend_dm_thin;
 
@@ -57,6 +57,21 @@ static int make(struct rig *rig, uint64_t id, struct reason *why)
         assert_int_equal(syncfs(root), 0);
     }
     return result;
+}
+
+/* Writes to a volume until the pool takes no more, a few blocks of metadata at a time: what one
+ * commit cannot find room for makes the kernel want a check instead. */
+static void use_up(struct rig *rig, uint64_t id)
+{
+    scoped_fd int root = rig_root(rig, id);
+    char name[32];
+
+    for (unsigned i = 0; status_of(rig).writable; i++) {
+        snprintf(name, sizeof(name), "%u", i);
+        assert_true(i < 120);
+        (void)rig_write(root, name, 4 * MIB);
+        (void)syncfs(root);
+    }
 }
 
 /* ---- an embedded pool ---- */
@@ -109,13 +124,13 @@ static void metadata_grows_when_it_is_wanted(void **state)
 
     start_small(rig);
     size = status_of(rig).size;
-    grow(rig, 4 * MIB, true, true);
+    grow(rig, 3 * MIB, true, true);
     assert_int_equal(status_of(rig).metadata_size, 4 * MIB);
     assert_int_equal(status_of(rig).size, size);
     assert_not_grown(rig, 2 * MIB, false, true, CONDITION_INVALID, "the metadata of the thin pool");
     assert_not_grown(rig, POOL_METADATA_MOST + MIB, false, true, CONDITION_INVALID,
                      "cannot become larger than");
-    for (uint64_t id = 1; id <= 50; id++) /* more than the small one takes */
+    for (uint64_t id = 1; id <= 80; id++) /* more than the small one takes */
         rig_must(make(rig, id, &why));
     assert_int_equal(status_of(rig).metadata_size, 4 * MIB);
     rig_stop(rig);
@@ -225,10 +240,7 @@ static void metadata_that_is_used_up_refuses_and_removes(void **state)
     rig_must(make(rig, id + 1, &why));
 
     /* now used up to the last block, by writes to what there is: the kernel takes no message */
-    scoped_fd int root = rig_root(rig, 1);
-    (void)rig_write(root, "big", 180 * MIB);
-    (void)syncfs(root);
-    close(take_fd(&root));
+    use_up(rig, 1);
     result = ops->create(rig->backend, id + 2, &why);
     assert_int_equal(result, CONDITION_EXHAUSTED);
     result = ops->remove(rig->backend, 8, &why);
@@ -254,10 +266,7 @@ static void metadata_that_is_used_up_grows_for_a_removal(void **state)
     while (status_of(rig).metadata_used * 100 < SMALL_METADATA * 91)
         rig_must(make(rig, id++, &why));
     assert_int_equal(status_of(rig).metadata_size, SMALL_METADATA);
-    scoped_fd int root = rig_root(rig, 1);
-    (void)rig_write(root, "big", 250 * MIB);
-    (void)syncfs(root);
-    close(take_fd(&root));
+    use_up(rig, 1);
     assert_int_equal(status_of(rig).state, POOL_STATE_LOW);
     assert_false(status_of(rig).writable);
     rig_must(ops->remove(rig->backend, 2, &why));
