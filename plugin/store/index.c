@@ -9,11 +9,7 @@
 
 #define REF_LABEL "containerd.io/snapshot.ref" /* names a snapshot across stores */
 
-/* A key of an index, the value being the record's id. Length 0: the record is not in that index. */
-struct entry {
-    uint8_t key[SHA256_DIGEST_LENGTH + sizeof(struct packed_id)];
-    size_t length;
-};
+_Static_assert(INDEX_DIGEST == SHA256_DIGEST_LENGTH, "an entry has room for a SHA-256");
 
 struct packed_id id_pack(uint64_t id)
 {
@@ -37,7 +33,7 @@ bool id_unpack(MDB_val value, uint64_t *id)
 }
 
 /* Appends the SHA-256 of BYTES to ENTRY. */
-static int entry_add_digest(struct entry *entry, struct bytes bytes, struct reason *why)
+static int entry_add_digest(struct index_entry *entry, struct bytes bytes, struct reason *why)
 {
     if (!SHA256(bytes.length ? bytes.data : (const uint8_t *)"", bytes.length,
                 entry->key + entry->length))
@@ -46,7 +42,7 @@ static int entry_add_digest(struct entry *entry, struct bytes bytes, struct reas
     return 0;
 }
 
-static void entry_add_id(struct entry *entry, uint64_t id)
+static void entry_add_id(struct index_entry *entry, uint64_t id)
 {
     struct packed_id packed = id_pack(id);
 
@@ -54,12 +50,13 @@ static void entry_add_id(struct entry *entry, uint64_t id)
     entry->length += sizeof(packed.bytes);
 }
 
-static int entry_of_key(const struct record *record, struct entry *entry, struct reason *why)
+static int entry_of_key(const struct record *record, struct index_entry *entry, struct reason *why)
 {
     return entry_add_digest(entry, record->key, why);
 }
 
-static int entry_of_parent(const struct record *record, struct entry *entry, struct reason *why)
+static int entry_of_parent(const struct record *record, struct index_entry *entry,
+                           struct reason *why)
 {
     (void)why;
     if (record->parent)
@@ -67,7 +64,8 @@ static int entry_of_parent(const struct record *record, struct entry *entry, str
     return 0;
 }
 
-static int ref_entry(struct bytes ref, uint64_t parent, struct entry *entry, struct reason *why)
+static int ref_entry(struct bytes ref, uint64_t parent, struct index_entry *entry,
+                     struct reason *why)
 {
     int result = entry_add_digest(entry, ref, why);
 
@@ -76,7 +74,7 @@ static int ref_entry(struct bytes ref, uint64_t parent, struct entry *entry, str
     return result;
 }
 
-static int entry_of_ref(const struct record *record, struct entry *entry, struct reason *why)
+static int entry_of_ref(const struct record *record, struct index_entry *entry, struct reason *why)
 {
     struct bytes ref;
 
@@ -85,27 +83,57 @@ static int entry_of_ref(const struct record *record, struct entry *entry, struct
     return ref_entry(ref, record->parent, entry, why);
 }
 
-static MDB_val entry_value(struct entry *entry)
+static MDB_val entry_value(struct index_entry *entry)
 {
     return (MDB_val){entry->length, entry->key};
 }
 
-typedef int entry_function(const struct record *record, struct entry *entry, struct reason *why);
+typedef int entry_function(const struct record *record, struct index_entry *entry,
+                           struct reason *why);
 
-static int follow(struct store_txn *txn, MDB_dbi index, entry_function *entry_of,
-                  const struct record *before, const struct record *now, struct reason *why)
+static const struct {
+    const char *name;
+    entry_function *entry_of;
+} indexes[INDEXES] = {
+    [INDEX_KEYS] = {"keys", entry_of_key},
+    [INDEX_CHILDREN] = {"children", entry_of_parent},
+    [INDEX_REFS] = {"refs", entry_of_ref},
+};
+
+const char *index_name(enum index_kind kind)
 {
-    struct entry old = {.length = 0};
-    struct entry new = {.length = 0};
+    return indexes[kind].name;
+}
+
+MDB_dbi index_table(const struct tables *tables, enum index_kind kind)
+{
+    return kind == INDEX_KEYS       ? tables->by_key
+           : kind == INDEX_CHILDREN ? tables->children
+                                    : tables->by_ref;
+}
+
+int index_entry_of(enum index_kind kind, const struct record *record, struct index_entry *entry,
+                   struct reason *why)
+{
+    entry->length = 0;
+    return indexes[kind].entry_of(record, entry, why);
+}
+
+static int follow(struct store_txn *txn, enum index_kind kind, const struct record *before,
+                  const struct record *now, struct reason *why)
+{
+    MDB_dbi index = index_table(txn->tables, kind);
+    struct index_entry old = {.length = 0};
+    struct index_entry new = {.length = 0};
     uint64_t id = before ? before->id : now->id;
     struct packed_id packed = id_pack(id);
     MDB_val value = {sizeof(packed.bytes), packed.bytes};
     MDB_val key;
-    int result = before ? entry_of(before, &old, why) : 0;
+    int result = before ? index_entry_of(kind, before, &old, why) : 0;
     int status = 0;
 
     if (!result && now)
-        result = entry_of(now, &new, why);
+        result = index_entry_of(kind, now, &new, why);
     if (result)
         return result;
     if (bytes_equal(bytes_from(old.key, old.length), bytes_from(new.key, new.length)))
@@ -127,19 +155,16 @@ static int follow(struct store_txn *txn, MDB_dbi index, entry_function *entry_of
 int index_follow(struct store_txn *txn, const struct record *before, const struct record *now,
                  struct reason *why)
 {
-    const struct tables *tables = txn->tables;
-    int result = follow(txn, tables->by_key, entry_of_key, before, now, why);
+    int result = 0;
 
-    if (!result)
-        result = follow(txn, tables->children, entry_of_parent, before, now, why);
-    if (!result)
-        result = follow(txn, tables->by_ref, entry_of_ref, before, now, why);
+    for (enum index_kind kind = 0; !result && kind < INDEXES; kind++)
+        result = follow(txn, kind, before, now, why);
     return result;
 }
 
 int index_find_key(struct store_txn *txn, struct bytes key, uint64_t *id, struct reason *why)
 {
-    struct entry entry = {.length = 0};
+    struct index_entry entry = {.length = 0};
     int result = entry_add_digest(&entry, key, why);
 
     if (result)
@@ -203,7 +228,7 @@ int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, str
                    struct reason *why)
 {
     scoped_cursor MDB_cursor *cursor = NULL;
-    struct entry entry = {.length = 0};
+    struct index_entry entry = {.length = 0};
     MDB_cursor_op step = MDB_SET_KEY;
     uint64_t id;
     int result = ref_entry(ref, parent, &entry, why);

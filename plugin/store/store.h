@@ -119,6 +119,29 @@ int store_drop_intent(struct store_txn *txn, uint64_t id, struct reason *why);
 int store_next_intent(struct store_txn *txn, uint64_t from, uint64_t *id, enum intent_kind *kind,
                       struct reason *why);
 
+/* ---- for a check of what is there ---- */
+
+/* A place where an index of the store and its records disagree. */
+struct store_flaw {
+    const char *index; /* "keys", "children" or "refs" */
+    uint64_t id;       /* of the record */
+    struct bytes key;  /* of the record, valid during the call; empty when STALE */
+    bool stale;        /* the index leads to a record that is gone or is another; else it does not
+                        * lead to one that is there */
+    bool mended;
+};
+typedef int store_flaw_visit(void *context, const struct store_flaw *flaw, struct reason *why);
+
+/* Calls VISIT for every flaw of the indexes. MEND, in a write transaction only, mends what can be:
+ * all but the way to a record whose key another record has. What belongs to a record that cannot be
+ * read is passed over. A result of VISIT other than 0 ends it and is returned. */
+int store_check_indexes(struct store_txn *txn, bool mend, store_flaw_visit *visit, void *context,
+                        struct reason *why);
+
+/* Deletes a record that cannot be read, and all that leads to it. CONDITION_NOT_FOUND (no sentence)
+ * when there is none, or it can be read. */
+int store_drop_unreadable(struct store_txn *txn, uint64_t id, struct reason *why);
+
 /* ---- for status ---- */
 
 struct store_figures {

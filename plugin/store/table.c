@@ -290,6 +290,42 @@ int store_delete(struct store_txn *txn, uint64_t id, struct reason *why)
     return 0;
 }
 
+/* Counts the kinds anew: of a record that cannot be read, nobody knows where it was counted. */
+static int recount(struct store_txn *txn, struct reason *why)
+{
+    uint64_t counts[SNAPSHOT_COMMITTED + 1] = {0};
+    struct record record = {0};
+    int result;
+
+    while ((result = store_next(txn, record.id + 1, &record, why)) == 0 ||
+           (result == -EBADMSG && record.id))
+        if (!result)
+            counts[record.kind]++;
+    if (result != CONDITION_NOT_FOUND)
+        return result;
+    result = 0;
+    for (int kind = SNAPSHOT_VIEW; !result && kind <= SNAPSHOT_COMMITTED; kind++)
+        result = number_put(txn, kind_count[kind], counts[kind], why);
+    return result;
+}
+
+int store_drop_unreadable(struct store_txn *txn, uint64_t id, struct reason *why)
+{
+    struct packed_id packed = id_pack(id);
+    MDB_val key = {sizeof(packed.bytes), packed.bytes};
+    struct record record;
+    int result = store_get_id(txn, id, &record, NULL);
+
+    if (result != -EBADMSG)
+        return result < 0 ? failure(why, -result, "reading record %" PRIu64, id)
+                          : CONDITION_NOT_FOUND;
+    int status = mdb_del(txn->mdb, txn->tables->snapshots, &key, NULL);
+    if (status)
+        return txn_failure(txn, status, why, "deleting record %" PRIu64, id);
+    result = index_forget(txn, id, why);
+    return result ? result : recount(txn, why);
+}
+
 /* ---- intents ---- */
 
 static bool intent_known(uint8_t kind)
