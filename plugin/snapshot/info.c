@@ -49,8 +49,8 @@ int info_of_record(struct store_txn *txn, const struct record *record, struct ar
         .usage_inodes = record->usage_inodes,
         .sealed = record->sealed,
     };
-    /* One whose parent is lost is told without it: it can still be looked at and removed, and so can
-     * all others (check.c finds it). */
+    /* One whose parent is lost is told without it: it can still be looked at and removed, and so
+     * can all others (check.c finds it). */
     if (record->parent) {
         int result = store_get_id(txn, record->parent, &parent, why);
 

@@ -17,15 +17,10 @@
 
 #include "base/log.h"
 #include "base/step.h"
+#include "snapshot/id_set.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-struct id_set {
-    uint64_t *ids;
-    size_t count, room;
-};
 
 struct recovery {
     struct snapshots *snapshots;
@@ -33,33 +28,6 @@ struct recovery {
     struct id_set strays;
     uint64_t unfinished;
 };
-
-static bool id_set_add(struct id_set *set, uint64_t id)
-{
-    if (set->count == set->room) {
-        size_t room = set->room ? set->room * 2 : 256;
-        uint64_t *grown = realloc(set->ids, room * sizeof(*grown));
-
-        if (!grown)
-            return false;
-        set->ids = grown;
-        set->room = room;
-    }
-    set->ids[set->count++] = id;
-    return true;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-static bool id_set_has(const struct id_set *set, uint64_t id)
-{
-    return set->count && bsearch(&id, set->ids, set->count, sizeof(id), by_number);
-}
 
 static int note_present(void *context, uint64_t id, struct reason *why)
 {
@@ -158,8 +126,7 @@ int recover(struct snapshots *snapshots, struct reason *why)
     struct recovery recovery = {.snapshots = snapshots};
     int result = options->ops->each(options->backend, note_present, &recovery, why);
 
-    if (!result && recovery.present.count > 1)
-        qsort(recovery.present.ids, recovery.present.count, sizeof(uint64_t), by_number);
+    id_set_sort(&recovery.present);
     if (!result)
         result = store_read(options->store, find_strays, &recovery, why);
     if (!result)
@@ -171,7 +138,7 @@ int recover(struct snapshots *snapshots, struct reason *why)
     if (!result && (recovery.unfinished || recovery.strays.count))
         log_info("recovery: %llu unfinished snapshots undone, %zu unknown volumes to be removed",
                  (unsigned long long)recovery.unfinished, recovery.strays.count);
-    free(recovery.present.ids);
-    free(recovery.strays.ids);
+    id_set_clear(&recovery.present);
+    id_set_clear(&recovery.strays);
     return amend(why, result, "recover");
 }

@@ -17,11 +17,11 @@
 struct snapshots {
     struct snapshots_options options;
     struct pins pins;
-    struct worker reaper; /* reaper.c: ends the volumes of removed snapshots */
-    struct worker keeper; /* keeper.c: counts and seals committed ones, when it is quiet */
-    struct stock stock;   /* clones that lie ready */
-    struct worker filler; /* filler.c: makes and ends them */
-    uint64_t damaged;     /* counted by recover() */
+    struct worker reaper;     /* reaper.c: ends the volumes of removed snapshots */
+    struct worker keeper;     /* keeper.c: counts and seals committed ones, when it is quiet */
+    struct stock stock;       /* clones that lie ready */
+    struct worker filler;     /* filler.c: makes and ends them */
+    _Atomic uint64_t damaged; /* counted by recover(), and anew by each check */
 };
 
 /* The volume that a record's files are in: a view with a parent has none of its own. */

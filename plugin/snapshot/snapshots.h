@@ -127,7 +127,8 @@ struct snapshots_figures {
     uint64_t awaiting_seal;
     uint64_t ready_clones;
     uint64_t holds;   /* layers being written now */
-    uint64_t damaged; /* records that could not be read at the start, or had no volume */
+    uint64_t damaged; /* records that could not be read at the start, or had no volume; when there
+                       * was a check since, those that it left so */
 };
 
 /* The state of the pool. */
