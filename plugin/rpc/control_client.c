@@ -151,3 +151,47 @@ int control_client_check_pool(struct client *client, struct pool_verdict *verdic
              ((const CheckPoolResponse *)reply)->finding);
     return 0;
 }
+
+struct findings_visit {
+    check_visit *visit;
+    void *context;
+};
+
+static int visit_findings(void *context, const ProtobufCMessage *reply, struct reason *why)
+{
+    const Cowsnap__Control__V1__CheckResponse *response =
+        (const Cowsnap__Control__V1__CheckResponse *)reply;
+    const struct findings_visit *each = context;
+
+    for (size_t i = 0; i < response->n_findings; i++) {
+        const Cowsnap__Control__V1__Finding *item = response->findings[i];
+        const struct check_finding finding = {
+            .kind = (enum check_kind)item->kind,
+            .outcome = (enum check_outcome)item->outcome,
+            .id = item->id,
+            .key = message_bytes(item->key),
+            .problem = item->problem,
+        };
+        int result = each->visit(each->context, &finding, why);
+
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
+int control_client_check(struct client *client, bool repair, check_visit *visit, void *context,
+                         struct reason *why)
+{
+    Cowsnap__Control__V1__CheckRequest message = COWSNAP__CONTROL__V1__CHECK_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "Check",
+        .message = &message.base,
+        .reply = TYPE(check_response),
+        .timeout_ms = CONTROL_CHECK_TIMEOUT * 1000,
+    };
+    struct findings_visit each = {visit, context};
+
+    message.repair = repair;
+    return client_stream(client, &request, visit_findings, &each, NULL, why);
+}

@@ -4,11 +4,13 @@
 
 /*
  * The calls of the control service as plain functions over a client. Results are those of
- * client_unary(); a daemon that says nothing for CLIENT_TIMEOUT seconds is CONDITION_DEADLINE.
+ * client_unary(); a daemon that says nothing for CLIENT_TIMEOUT seconds is CONDITION_DEADLINE. Only
+ * a check, which walks through the whole store and the whole pool, has CONTROL_CHECK_TIMEOUT.
  */
 
 #include "base/result.h"
 #include "rpc/client.h"
+#include "snapshot/check.h"
 #include "snapshot/snapshots.h"
 
 #include <cowsnap/control.pb-c.h>
@@ -33,5 +35,12 @@ int control_client_grow_pool(struct client *client, const struct pool_growth *gr
 /* Waits for as long as it takes. */
 int control_client_check_pool(struct client *client, struct pool_verdict *verdict,
                               struct reason *why);
+
+#define CONTROL_CHECK_TIMEOUT 600 /* seconds */
+
+/* snapshots_check() in the daemon. A finding's volume is not sent, and its kind and outcome may be
+ * ones that this program does not know. */
+int control_client_check(struct client *client, bool repair, check_visit *visit, void *context,
+                         struct reason *why);
 
 #endif

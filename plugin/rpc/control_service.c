@@ -5,6 +5,7 @@
 #include "rpc/message.h"
 #include "rpc/service.h"
 #include "rpc/stream.h"
+#include "snapshot/check.h"
 #include "snapshot/snapshots.h"
 
 #include <cowsnap/control.pb-c.h>
@@ -171,6 +172,31 @@ static int handle_check_pool(struct call *call, const ProtobufCMessage *message,
     return call_reply(call, &response.base, why);
 }
 
+static int add_finding(void *context, const struct check_finding *finding, struct reason *why)
+{
+    Cowsnap__Control__V1__Finding item = COWSNAP__CONTROL__V1__FINDING__INIT;
+
+    item.kind = finding->kind;
+    item.outcome = finding->outcome;
+    item.id = finding->id;
+    item.key = message_binary(finding->key);
+    item.problem = text_of(finding->problem);
+    return stream_add(context, &item.base, why);
+}
+
+static int handle_check(struct call *call, const ProtobufCMessage *message,
+                        const struct services *services, struct reason *why)
+{
+    const Cowsnap__Control__V1__CheckRequest *request =
+        (const Cowsnap__Control__V1__CheckRequest *)message;
+    scoped(stream_clear) struct stream stream = {.call = call};
+    int result = snapshots_check(services->snapshots, request->repair, add_finding, &stream, why);
+
+    if (result)
+        return result;
+    return stream_flush(&stream, why);
+}
+
 static const struct method methods[] = {
     {"Status", &cowsnap__control__v1__status_request__descriptor, handle_status, LANE_SHORT, false},
     {"Snapshots", &cowsnap__control__v1__snapshots_request__descriptor, handle_snapshots,
@@ -180,6 +206,7 @@ static const struct method methods[] = {
      false},
     {"CheckPool", &cowsnap__control__v1__check_pool_request__descriptor, handle_check_pool,
      LANE_LONG, false},
+    {"Check", &cowsnap__control__v1__check_request__descriptor, handle_check, LANE_LONG, false},
 };
 
 const struct service service_control = {

@@ -479,9 +479,9 @@ static int tell(const struct check *check, check_visit *visit, void *context, st
 {
     int result = 0;
 
-    for (size_t i = 0; !result && i < check->count; i++)
-        if (check->findings[i].outcome)
-            result = visit(context, &check->findings[i], why);
+    for (size_t i = check->count; !result && i > 0; i--)
+        if (check->findings[i - 1].outcome)
+            result = visit(context, &check->findings[i - 1], why);
     return result;
 }
 

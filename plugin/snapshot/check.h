@@ -49,8 +49,8 @@ struct check_finding {
 typedef int check_visit(void *context, const struct check_finding *finding, struct reason *why);
 
 /*
- * Calls VISIT for each difference, in the order of ids, with no transaction open and nothing
- * pinned. REPAIR first mends what is safe:
+ * Calls VISIT for each difference, the highest id first, so children before their parents, with no
+ * transaction open and nothing pinned. REPAIR first mends what is safe:
  *   - a volume that nobody knows goes to the reaper;
  *   - the record of a snapshot that has no volume, no children and nobody at work on it goes, so
  *     that its key is free and the next pull makes it anew;

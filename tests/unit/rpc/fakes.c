@@ -2,6 +2,7 @@
 #include "unit/rpc/fakes.h"
 
 #include "diff/diff.h"
+#include "snapshot/check.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -356,6 +357,22 @@ int snapshots_cleanup(struct snapshots *snapshots, struct reason *why)
     (void)why;
     note("cleanup");
     return 0;
+}
+
+int snapshots_check(struct snapshots *snapshots, bool repair, check_visit *visit, void *context,
+                    struct reason *why)
+{
+    static const struct check_finding findings[] = {
+        {CHECK_VOLUME_MISSING, CHECK_HAS_CHILDREN, 7, 7, {(const uint8_t *)"p\0q", 3}, "no volume"},
+        {CHECK_INDEX_STALE, CHECK_REPAIRED, 1ull << 40, 0, {NULL, 0}, "an index"},
+    };
+    int result = disk_failure(why);
+
+    (void)snapshots;
+    note("check %s", repair ? "repair" : "look");
+    for (size_t i = 0; !result && i < sizeof(findings) / sizeof(findings[0]); i++)
+        result = visit(context, &findings[i], why);
+    return result;
 }
 
 int snapshots_figures(struct snapshots *snapshots, struct snapshots_figures *figures,

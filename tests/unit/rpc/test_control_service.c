@@ -256,6 +256,59 @@ static void a_check_tells_what_it_found(void **state)
     assert_string_equal(verdict.finding.text, "all is well");
 }
 
+/* ---- Check ---- */
+
+static int see_finding(void *context, const struct check_finding *finding, struct reason *reason)
+{
+    unsigned *count = context;
+
+    (void)reason;
+    if (++*count == 1) {
+        assert_int_equal(finding->kind, CHECK_VOLUME_MISSING);
+        assert_int_equal(finding->outcome, CHECK_HAS_CHILDREN);
+        assert_int_equal(finding->id, 7);
+        assert_true(bytes_equal(finding->key, bytes_from("p\0q", 3)));
+        assert_string_equal(finding->problem, "no volume");
+    } else {
+        assert_int_equal(finding->kind, CHECK_INDEX_STALE);
+        assert_int_equal(finding->outcome, CHECK_REPAIRED);
+        assert_int_equal(finding->id, 1ull << 40);
+        assert_int_equal(finding->key.length, 0);
+        assert_string_equal(finding->problem, "an index");
+    }
+    return 0;
+}
+
+static void a_check_tells_each_finding(void **state)
+{
+    struct rig *rig = *state;
+    unsigned count = 0;
+
+    assert_int_equal(control_client_check(rig->client, false, see_finding, &count, &why), 0);
+    assert_int_equal(count, 2);
+    assert_string_equal(fakes_last(), "check look");
+}
+
+static void a_check_repairs_only_when_it_is_asked_to(void **state)
+{
+    struct rig *rig = *state;
+    unsigned count = 0;
+
+    assert_int_equal(control_client_check(rig->client, true, see_finding, &count, &why), 0);
+    assert_string_equal(fakes_last(), "check repair");
+}
+
+static void a_check_that_fails_says_so(void **state)
+{
+    struct rig *rig = *state;
+    unsigned count = 0;
+
+    fakes_break_disk(EIO);
+    assert_int_equal(control_client_check(rig->client, false, see_finding, &count, &why), -EIO);
+    assert_string_equal(why.text, "read the store: Input/output error");
+    assert_int_equal(count, 0);
+}
+
 int main(void)
 {
 #define in_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
@@ -272,6 +325,10 @@ int main(void)
         in_rig(a_pool_grows_by_what_was_asked),
         in_rig(a_pool_that_does_not_grow_says_why),
         in_rig(a_check_tells_what_it_found),
+
+        in_rig(a_check_tells_each_finding),
+        in_rig(a_check_repairs_only_when_it_is_asked_to),
+        in_rig(a_check_that_fails_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

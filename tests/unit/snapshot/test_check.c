@@ -12,30 +12,38 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- what is found, as text: "2 a: its volume 2 is missing (repairable)" a line ---- */
+/* ---- what is found, as text: "2 a: its volume 2 is missing (repairable)" a line, in the order of
+ * ids ---- */
 
 static const char *const outcomes[] = {
     "?", "repairable", "repaired", "has children", "in use", "by hand", "wrong pool",
 };
 
-static int append(void *context, const struct check_finding *finding, struct reason *why)
+#define TEXT_ROOM 4096
+
+/* The highest id comes first: each goes before those that are there. */
+static int prepend(void *context, const struct check_finding *finding, struct reason *why)
 {
-    char *text = context;
-    size_t used = strlen(text);
+    char *text = context, line[512];
+    size_t length = (size_t)snprintf(line, sizeof(line), "%llu %.*s: %s (%s)\n",
+                                     (unsigned long long)finding->id, (int)finding->key.length,
+                                     (const char *)finding->key.data, finding->problem,
+                                     outcomes[finding->outcome]);
 
     (void)why;
-    snprintf(text + used, 4096 - used, "%llu %.*s: %s (%s)\n", (unsigned long long)finding->id,
-             (int)finding->key.length, (const char *)finding->key.data, finding->problem,
-             outcomes[finding->outcome]);
+    assert_in_range(length, 1, sizeof(line) - 1);
+    assert_in_range(length + strlen(text), 1, TEXT_ROOM - 1);
+    memmove(text + length, text, strlen(text) + 1);
+    memcpy(text, line, length);
     return 0;
 }
 
 static const char *check(struct rig *rig, bool repair)
 {
-    static char text[4096];
+    static char text[TEXT_ROOM];
 
     text[0] = '\0';
-    assert_int_equal(snapshots_check(rig->snapshots, repair, append, text, &rig->why), 0);
+    assert_int_equal(snapshots_check(rig->snapshots, repair, prepend, text, &rig->why), 0);
     return text;
 }
 
@@ -623,7 +631,7 @@ static void a_pool_that_cannot_be_listed_is_a_failure(void **state)
 {
     struct rig *rig = *state;
     static struct backend_ops ops;
-    char text[64] = "";
+    char text[TEXT_ROOM] = "";
 
     ops = backend_memory;
     ops.each = fail_to_list;
@@ -632,7 +640,7 @@ static void a_pool_that_cannot_be_listed_is_a_failure(void **state)
     rig->ops = &ops;
     rig_start(rig);
     meanwhile.rig = rig;
-    assert_int_equal(snapshots_check(rig->snapshots, true, append, text, &rig->why), -EIO);
+    assert_int_equal(snapshots_check(rig->snapshots, true, prepend, text, &rig->why), -EIO);
     assert_string_equal(rig->why.text,
                         "check the snapshots: list the volumes of the pool: Input/output error");
     assert_string_equal(text, "");
@@ -640,8 +648,8 @@ static void a_pool_that_cannot_be_listed_is_a_failure(void **state)
 
 static int stop(void *context, const struct check_finding *finding, struct reason *why)
 {
-    (void)finding;
-    ++*(unsigned *)context;
+    if (++*(unsigned *)context == 1)
+        assert_int_equal(finding->id, 51);
     return refuse(why, CONDITION_CANCELLED, "enough");
 }
 
