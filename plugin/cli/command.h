@@ -51,6 +51,7 @@ struct command {
     int (*run)(const struct arguments *arguments, struct reason *why);
 };
 
+extern const struct command command_check;
 extern const struct command command_containerd_config;
 extern const struct command command_help;
 extern const struct command command_ls;

@@ -18,6 +18,7 @@ const struct command *const commands[] = {
     &command_pool_create,
     &command_pool_grow,
     &command_pool_check,
+    &command_check,
     &command_containerd_config,
     &command_version,
     &command_help,

@@ -47,7 +47,7 @@ static void add_work(struct table *table, const Status *status)
     table_pair(table, "layers in work:", "%llu", (unsigned long long)status->layers_in_work);
     table_pair(table, "damaged:", "%llu%s", (unsigned long long)status->damaged,
                status->damaged
-                   ? ": they could not be read or had no volume at the start; see the daemon's log"
+                   ? ": they cannot be read or have no volume; 'cowsnap check' names them"
                    : "");
 }
 

@@ -10,7 +10,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/rig.sh"
 
 rig_need_root
-rig_need jq mkfs.btrfs losetup setpriv script iconv
+rig_need jq btrfs mkfs.btrfs losetup setpriv script iconv
 cowsnapd_need
 [ -x "$COWSNAP" ] || rig_fail "$COWSNAP is not built"
 rig_begin tool
@@ -30,7 +30,7 @@ layer() {
 # ---- without a daemon ----
 
 dead=$RIG_DIR/dead.sock
-for command in status ls tree stages 'usage key'; do
+for command in status ls tree check stages 'usage key'; do
     # shellcheck disable=SC2086 # words
     tool --address "$dead" $command
     check "$command says that nobody listens" tool_refused 1 \
@@ -68,7 +68,7 @@ tool version --json
 check 'the version as JSON' tool_json '.version | test("^[0-9.]+$")'
 tool --help
 mapfile -t commands < <(sed -n '/^Commands:/,/^$/ s/^  \([a-z-]*\( [a-z][a-z]*\)\?\)  .*/\1/p' "$out")
-check 'help lists the commands' is "${#commands[@]}" 13
+check 'help lists the commands' is "${#commands[@]}" 14
 for command in "${commands[@]}"; do
     # shellcheck disable=SC2086 # words
     tool $command --help
@@ -212,6 +212,75 @@ tool tree --json "${here[@]}"
 check 'a chain of 200' tool_json '[.snapshots[] | select(.key == "chain-200") | .depth] == [199]'
 tool tree "${here[@]}"
 check 'a chain of 200 as a table' is "$(grep -c 'chain-' "$out")" 200
+
+# ---- damage from outside ----
+
+# subvolume ID: where the pool keeps that volume.
+subvolume() { find "$COWSNAPD_ROOT/pool" -maxdepth 3 -name "$1" -inum 256 | head -n 1; }
+id_of() { "$COWSNAP" "${here[@]}" usage --json "$1" | jq .id; }
+# difference REPAIRED ALL: how a check ends that found ALL and repaired so many.
+difference() {
+    [ "$status" = 1 ] && [ "$(cat "$err")" = \
+        "cowsnap: $2 difference$([ "$2" = 1 ] || echo s) between the store and the pool, $1 of them repaired" ]
+}
+
+tool "${here[@]}" check
+check 'a sound store' is "$status $(cat "$out" "$err")" '0 The store and the pool agree.'
+tool check --repair --json "${here[@]}"
+check 'a sound store as JSON' tool_json '. == {repair: true, findings: [], differences: 0, repaired: 0}'
+
+layer k8s.io/21/sha256:lost k8s.io/2/sha256:one 1
+layer default/22/parent '' 0
+snapshot prepare default/23/child default/22/parent >/dev/null
+lost=$(id_of k8s.io/21/sha256:lost) parent=$(id_of default/22/parent)
+btrfs property set -ts "$(subvolume "$lost")" ro false
+btrfs property set -ts "$(subvolume "$parent")" ro false
+btrfs subvolume delete "$(subvolume "$lost")" "$(subvolume "$parent")" >/dev/null
+base=$(id_of k8s.io/2/sha256:one)
+stray=$((base + 64000)) # of 64 folders, the same one
+btrfs subvolume snapshot "$(subvolume "$base")" "$(dirname "$(subvolume "$base")")/$stray" >/dev/null
+
+tool "${here[@]}" check
+check 'three differences' difference 0 3
+check 'a volume that nobody knows' grep -qx \
+    "volume $stray: no snapshot has it, and nothing is at work on it; 'cowsnap check --repair' removes it" "$out"
+check 'a layer that lost its volume' grep -qx \
+    "snapshot k8s.io/21/sha256:lost (#$lost): its volume $lost is missing; 'cowsnap check --repair' removes it" "$out"
+check 'one that was built upon' grep -qx "snapshot default/22/parent (#$parent): its volume $parent is missing; not safe to \
+remove: 'cowsnap tree' shows what was made of it; remove the containers of its image, then the image \
+(ctr -n default images rm --sync IMAGE), check again with --repair, and pull the image again" "$out"
+check 'each is one line' is "$(wc -l <"$out")" 3
+tool status --json "${here[@]}"
+check 'the status counts them' tool_json '.damaged == 2'
+
+tool check "${here[@]}" --repair --json
+check 'two are repaired' difference 2 3
+check 'and told as JSON' jq -e '.repair and .differences == 3 and .repaired == 2
+    and (.findings | map([.kind, .id, .key, .outcome])) == [
+        ["volume-unknown", $stray, null, "repaired"],
+        ["volume-missing", $parent, "default/22/parent", "has-children"],
+        ["volume-missing", $lost, "k8s.io/21/sha256:lost", "repaired"]]
+    and (.findings[2].advice | contains("ctr -n k8s.io snapshots --snapshotter cowsnap rm sha256:lost"))' \
+    --argjson stray "$stray" --argjson parent "$parent" --argjson lost "$lost" "$out" >/dev/null
+is_gone() { [ -z "$(subvolume "$1")" ]; }
+check 'the volume that nobody knew goes' rig_until 30 is_gone "$stray"
+tool "${here[@]}" ls --json
+check 'the snapshot is gone' tool_json '.snapshots | map(.key) | (contains(["k8s.io/21/sha256:lost"]) | not)
+    and contains(["default/22/parent"])'
+layer k8s.io/21/sha256:lost k8s.io/2/sha256:one 1
+tool "${here[@]}" usage k8s.io/21/sha256:lost --json
+check 'and can be made anew' tool_json '.size >= 1048576'
+tool "${here[@]}" check
+check 'what was not safe is left' difference 0 1
+snapshot remove default/23/child
+tool "${here[@]}" check --repair
+check 'until its children are gone' difference 1 1
+check 'with the command for containerd' grep -qx "snapshot default/22/parent (#$parent): its volume $parent is missing; removed; \
+for containerd to make it anew: ctr -n default snapshots --snapshotter cowsnap rm parent, then pull its image again" "$out"
+tool "${here[@]}" check
+check 'then all is well' is "$status $(cat "$out" "$err")" '0 The store and the pool agree.'
+tool check --repiar "${here[@]}"
+check 'an option of check that is none' tool_refused 2 '"--repiar" is not an option; did you mean --repair?'
 
 # ---- who may, and who answers ----
 

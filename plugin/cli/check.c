@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/scoped.h"
+#include "cli/advice.h"
+#include "cli/command.h"
+#include "cli/daemon.h"
+#include "cli/json.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { FLAG_REPAIR };
+
+/* What is printed is gathered first: of a check that fails half-way, nothing is told. */
+struct report {
+    bool as_json;
+    struct json json;
+    FILE *stream;
+    unsigned long long differences, repaired;
+};
+
+static void add_json(struct json *json, const struct check_finding *finding, const char *advice)
+{
+    json_object(json, NULL);
+    json_text(json, "kind", advice_kind_name(finding->kind));
+    json_number(json, "id", finding->id);
+    if (finding->key.length)
+        json_bytes(json, "key", finding->key);
+    else
+        json_null(json, "key");
+    json_text(json, "problem", finding->problem);
+    json_text(json, "outcome", advice_outcome_name(finding->outcome));
+    json_text(json, "advice", advice);
+    json_end(json);
+}
+
+static int add_finding(void *context, const struct check_finding *finding, struct reason *why)
+{
+    struct report *report = context;
+    scoped_free char *thing = advice_thing(finding);
+    scoped_free char *advice = advice_text(finding);
+
+    if (!thing || !advice)
+        return failure(why, ENOMEM, "print what is wrong");
+    report->differences++;
+    report->repaired += finding->outcome == CHECK_REPAIRED;
+    if (report->as_json)
+        add_json(&report->json, finding, advice);
+    else
+        fprintf(report->stream, "%s: %s; %s\n", thing, finding->problem, advice);
+    return 0;
+}
+
+static void begin_json(struct report *report, bool repair)
+{
+    report->json = JSON_TO(report->stream);
+    json_object(&report->json, NULL);
+    json_switch(&report->json, "repair", repair);
+    json_array(&report->json, "findings");
+}
+
+static void end_json(struct report *report)
+{
+    json_end(&report->json);
+    json_number(&report->json, "differences", report->differences);
+    json_number(&report->json, "repaired", report->repaired);
+    json_end(&report->json);
+}
+
+static int ask(const struct arguments *arguments, struct report *report, bool repair,
+               struct reason *why)
+{
+    scoped(daemon_disconnect) struct daemon daemon;
+    int result = daemon_connect(&daemon, arguments, why);
+
+    if (result)
+        return result;
+    result = control_client_check(daemon.client, repair, add_finding, report, why);
+    if (result == CONDITION_DEADLINE)
+        return refuse(why, result,
+                      "the check was not over within %d seconds: look into cowsnapd's log for the "
+                      "reason, or check again when its disk is less busy",
+                      CONTROL_CHECK_TIMEOUT);
+    return daemon_explain(&daemon, result, why);
+}
+
+/* The sentence that makes the exit status tell of differences. */
+static int conclude(const struct report *report, struct reason *why)
+{
+    if (report->differences == 0)
+        return 0;
+    return refuse(why, CONDITION_PRECONDITION,
+                  "%llu difference%s between the store and the pool, "
+                  "%llu of them repaired",
+                  report->differences, report->differences == 1 ? "" : "s", report->repaired);
+}
+
+static int run_check(const struct arguments *arguments, struct reason *why)
+{
+    bool repair = arguments->values[FLAG_REPAIR] != NULL;
+    struct report report = {.as_json = arguments->json};
+    scoped_free char *text = NULL;
+    size_t length;
+    int result;
+
+    report.stream = open_memstream(&text, &length);
+    if (!report.stream)
+        return failure(why, errno, "print what is wrong");
+    if (report.as_json)
+        begin_json(&report, repair);
+    result = ask(arguments, &report, repair, why);
+    if (report.as_json)
+        end_json(&report);
+    else if (report.differences == 0)
+        fputs("The store and the pool agree.\n", report.stream);
+    if (fclose(report.stream) && !result)
+        result = failure(why, errno, "print what is wrong");
+    if (result)
+        return result;
+    fwrite(text, 1, length, stdout);
+    return conclude(&report, why);
+}
+
+static const struct command_flag flags[] = {
+    [FLAG_REPAIR] = {"repair", false},
+    {NULL, false},
+};
+
+const struct command command_check = {
+    .name = "check",
+    .words = "",
+    .summary = "Compare the store with the pool, and mend what is safe to mend",
+    .details =
+        "      --repair          mend what is safe: end volumes that no snapshot has; remove\n"
+        "                        snapshots that lost their volume and records that cannot be\n"
+        "                        read, if no other was made of them and nothing is at work on\n"
+        "                        them; mend the store's indexes\n"
+        "\n"
+        "Each difference is one line: the thing, what is wrong with it, and what to do. Children\n"
+        "come before their parents, so that commands in the lines can be run as they come. The\n"
+        "exit status is 0 when there is none and 1 when there is any, repaired or not.\n",
+    .flags = flags,
+    .run = run_check,
+};
