@@ -530,6 +530,25 @@ static void a_volume_that_comes_to_be_known_is_left_alone(void **state)
     assert_true(memory_backend_has(rig->backend, 50));
 }
 
+static void put_back(struct rig *rig)
+{
+    memory_backend_plant(rig->backend, rig_id(rig, "lost"));
+}
+
+static void a_volume_that_is_put_back_saves_its_snapshot(void **state)
+{
+    struct rig *rig = *state;
+
+    committed(rig, "base", NULL);
+    committed(rig, "lost", NULL);
+    between(rig, NULL, put_back);
+    lose(rig, "lost");
+    memory_backend_plant(rig->backend, 50); /* so that there is a second list */
+    assert_string_equal(repaired(rig),
+                        "50 : no snapshot has it, and nothing is at work on it (repaired)\n");
+    assert_string_equal(rig_list(rig), "base(committed,) lost(committed,)");
+}
+
 /* ---- under load ---- */
 
 #define LOAD_THREADS 4
@@ -582,16 +601,33 @@ static void *work(void *context)
     return NULL;
 }
 
+/* All that waited for the reaper when the pool was listed is gone when the store is looked at,
+ * which would happen now and then. */
+static int list_and_reap(struct backend *backend, backend_visit *visit, void *context,
+                         struct reason *why)
+{
+    int result = backend_memory.each(backend, visit, context, why);
+
+    return result || !meanwhile.rig ? result : snapshots_cleanup(meanwhile.rig->snapshots, why);
+}
+
 static void under_load_nothing_is_found_that_is_not_so(void **state)
 {
     struct rig *rig = *state;
+    static struct backend_ops ops;
     struct load loads[LOAD_THREADS];
     pthread_t threads[LOAD_THREADS];
     atomic_uint running = LOAD_THREADS;
     unsigned checks = 0;
 
     rig->stock = 32; /* so that clones are made and given up beside the calls */
-    rig_restart(rig);
+    ops = backend_memory;
+    ops.each = list_and_reap;
+    meanwhile.rig = NULL;
+    rig_stop(rig);
+    rig->ops = &ops;
+    rig_start(rig);
+    meanwhile.rig = rig;
     committed(rig, "base", NULL);
     committed(rig, "lost", NULL);
     lose(rig, "lost");
@@ -607,11 +643,10 @@ static void under_load_nothing_is_found_that_is_not_so(void **state)
             strcmp(text, checks == 2 ? "2 lost: its volume 2 is missing (repaired)\n" : "") != 0)
             fail_msg("check %u under load: %s", checks, text);
         checks++;
-    } while (atomic_load(&running) > 0);
+    } while (atomic_load(&running) > 0 || checks < 4);
     for (unsigned i = 0; i < LOAD_THREADS; i++)
         pthread_join(threads[i], NULL);
     print_message("%u checks beside %u calls\n", checks, LOAD_THREADS * LOAD_ROUNDS * 7);
-    assert_in_range(checks, 4, UINT32_MAX);
     assert_string_equal(rig_list(rig), "base(committed,)");
     assert_string_equal(found(rig), "");
 }
@@ -693,6 +728,7 @@ int main(void)
         with_rig(what_is_made_meanwhile_has_not_lost_its_volume),
         with_rig(what_is_ended_meanwhile_is_not_unknown),
         with_rig(a_volume_that_comes_to_be_known_is_left_alone),
+        with_rig(a_volume_that_is_put_back_saves_its_snapshot),
         with_rig(under_load_nothing_is_found_that_is_not_so),
         with_rig(a_pool_that_cannot_be_listed_is_a_failure),
         with_rig(a_visitor_may_end_it),
