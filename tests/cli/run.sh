@@ -321,6 +321,31 @@ PATH=$RIG_DIR/nowhere tool containerd-config "${here[@]}"
 check 'no containerd: says for which it is' is "$status $(cat "$err") $(grep -c '^version = 3$' "$out")" \
     '0 cowsnap: there is no containerd in PATH; this is for the newest containerd, --version names another 1'
 
+made_through_containerd() {
+    ctr snapshots --snapshotter cowsnap prepare "extract-$1" >"$out" 2>"$err" &&
+        ctr snapshots --snapshotter cowsnap commit "layer-$1" "extract-$1" >"$out" 2>"$err"
+}
+cannot_be_made() { ! made_through_containerd "$1"; }
+
+# heals LINE: a layer that lost its volume can be made again through containerd, after the commands that a
+# repair prints, and not before.
+heals() {
+    local name=$1 id command
+    check "containerd $1: makes a layer" made_through_containerd "$name"
+    id=$(id_of "layer-$name")
+    btrfs property set -ts "$(subvolume "$id")" ro false
+    btrfs subvolume delete "$(subvolume "$id")" >/dev/null
+    tool "${here[@]}" check --repair
+    check "containerd $1: the layer is removed" difference 1 1
+    command=$(sed -n 's/.* to make it anew: \(ctr -n [^ ]* snapshots --snapshotter cowsnap rm [^ ,]*\), then .*/\1/p' "$out")
+    check "containerd $1: has a record of its own still" cannot_be_made "$name"
+    ctr snapshots --snapshotter cowsnap rm "extract-$name"
+    eval "$command"
+    check "containerd $1: makes the layer anew" made_through_containerd "$name"
+    tool "${here[@]}" check
+    check "containerd $1: and all is well" is "$status $(cat "$out" "$err")" '0 The store and the pool agree.'
+}
+
 # serves LINE: the real one takes the snippet, names what is in it, and makes snapshots through it.
 serves() {
     local line=$1 bin dump snippet
@@ -351,6 +376,7 @@ serves() {
     check "containerd $line: makes a snapshot through it" ctr snapshots --snapshotter cowsnap prepare "by-$line" >"$out" 2>"$err"
     tool "${here[@]}" usage "by-$line" --json
     check "containerd $line: and its name finds it" tool_json '.key | test("^[^/]+/[0-9]+/by-")'
+    heals "$line"
     ctr plugins ls >"$out" 2>"$err"
     check "containerd $line: its plugins are well" is \
         "$(awk '/cowsnap/ { print $1, $2, $NF }' "$out" | sort | tr '\n' ' ')" "$2"
