@@ -8,21 +8,11 @@
 #include <string.h>
 
 const struct command *const commands[] = {
-    &command_status,
-    &command_ls,
-    &command_tree,
-    &command_usage,
-    &command_stages,
-    &command_pool,
-    &command_pool_status,
-    &command_pool_create,
-    &command_pool_grow,
-    &command_pool_check,
-    &command_check,
-    &command_containerd_config,
-    &command_version,
-    &command_help,
-    NULL,
+    &command_status,      &command_ls,          &command_tree,
+    &command_usage,       &command_stages,      &command_pool,
+    &command_pool_status, &command_pool_create, &command_pool_grow,
+    &command_pool_check,  &command_check,       &command_containerd_config,
+    &command_version,     &command_help,        NULL,
 };
 
 static int refuse_name(struct bytes name, struct reason *why)
