@@ -89,6 +89,19 @@ static void sort_out(struct snapshots *snapshots)
     } while (unwanted.count > 0);
 }
 
+/* A backend that keeps something ready for mounts (a device), and lets it go at rest(), makes that
+ * here, too: of what a Prepare waits for, it takes the longest. */
+static int clone_one(const struct snapshots_options *options, uint64_t id, uint64_t parent,
+                     struct reason *why)
+{
+    struct volume volume;
+    int result = options->ops->clone(options->backend, id, parent, why);
+
+    if (result == 0 && options->ops->rest)
+        result = options->ops->locate(options->backend, id, &volume, why);
+    return result;
+}
+
 static void *clone_some(void *context)
 {
     struct batch *batch = context;
@@ -102,7 +115,7 @@ static void *clone_some(void *context)
         int result = CONDITION_CANCELLED;
 
         if (!atomic_load(&batch->refused))
-            result = options->ops->clone(options->backend, batch->ids[at], batch->parent, &why);
+            result = clone_one(options, batch->ids[at], batch->parent, &why);
         STEP("stock.cloned");
         if (!result && stock_put(&snapshots->stock, batch->ids[at], batch->parent))
             continue;

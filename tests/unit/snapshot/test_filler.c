@@ -68,6 +68,23 @@ static void a_parent_in_demand_is_cloned_in_advance(void **state)
     assert_non_null(strstr(rig_list(rig), "third(active,image)"));
 }
 
+/* What the backend makes for mounts of a volume is there before somebody wants to mount it. */
+static void ready_clones_can_be_mounted_at_once(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t image = rig_id(rig, "image");
+    unsigned clones = 0;
+
+    bring_in_demand(rig);
+    for (uint64_t id = 1; id < 100; id++) {
+        if (id == image || !memory_backend_has(rig->backend, id))
+            continue;
+        assert_true(memory_backend_ready(rig->backend, id));
+        clones++;
+    }
+    assert_int_equal(clones, 2 + 8);
+}
+
 static void a_number_that_the_backend_cannot_have_is_passed_over(void **state)
 {
     struct rig *rig = *state;
@@ -192,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(a_parent_in_demand_is_cloned_in_advance),
+        with_rig(ready_clones_can_be_mounted_at_once),
         with_rig(a_number_that_the_backend_cannot_have_is_passed_over),
         with_rig(it_is_filled_again_when_half_of_it_is_gone),
         with_rig(a_refused_prepare_takes_nothing),
