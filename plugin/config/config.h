@@ -67,7 +67,8 @@ void config_clear(struct config *config);
  * reads "NAME:LINE: KEY …" and says what is allowed. CONFIG is half merged then. */
 int config_read(struct config *config, struct bytes document, const char *name, struct reason *why);
 
-/* config_read() of the file at PATH. MAY_MISS: one that is not there is as good as empty. */
+/* config_read() of the file at PATH. MAY_MISS: one that is not there is as good as empty.
+ * CONDITION_PRECONDITION: somebody who is not trusted could change it (base/owner.h). */
 int config_read_file(struct config *config, const char *path, bool may_miss, struct reason *why);
 
 /* What no single value shows: settings that cannot go together. */

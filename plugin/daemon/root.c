@@ -2,6 +2,7 @@
 #include "daemon/root.h"
 
 #include "base/bytes.h"
+#include "base/owner.h"
 #include "base/scoped.h"
 
 #include <errno.h>
@@ -91,6 +92,7 @@ static int take_lock(int directory, const char *path, int *lock, struct reason *
 int root_open(struct root *root, const char *path, struct reason *why)
 {
     scoped_fd int directory = -1;
+    struct stat status;
     int lock = -1;
     int result;
 
@@ -102,6 +104,11 @@ int root_open(struct root *root, const char *path, struct reason *why)
     if (directory < 0)
         return failure(why, errno, "cannot open root %s; it must be a folder",
                        quoted(bytes_of(path)));
+    result = fstat(directory, &status) < 0
+                 ? failure(why, errno, "look at root %s", quoted(bytes_of(path)))
+                 : owner_check(&status, path, why);
+    if (result)
+        return result;
     result = take_lock(directory, path, &lock, why);
     if (result)
         return result;

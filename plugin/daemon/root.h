@@ -14,7 +14,8 @@ struct root {
 #define ROOT_CLOSED ((struct root){-1, -1})
 
 /* Opens the folder at PATH (absolute), makes it (0711) and those above it (0755) when missing, and
- * takes the lock. CONDITION_UNAVAILABLE: another process holds it; the sentence names its pid. On
+ * takes the lock. CONDITION_UNAVAILABLE: another process holds it; the sentence names its pid.
+ * CONDITION_PRECONDITION: somebody who is not trusted could change what is in it (base/owner.h). On
  * anything but 0 nothing is open. */
 int root_open(struct root *root, const char *path, struct reason *why);
 

@@ -2,6 +2,7 @@
 #include "rpc/acceptor.h"
 
 #include "base/log.h"
+#include "base/owner.h"
 
 #include <errno.h>
 #include <grpc/grpc_posix.h>
@@ -26,11 +27,33 @@ struct acceptor {
     pthread_t thread;
 };
 
+/* The socket's mode lets nobody else in, but a descriptor can be passed on, and a mode changed. */
+static bool is_trusted(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) {
+        log_warn("rpc: a connection was refused: who is at its other end cannot be told: %s",
+                 strerrordesc_np(errno));
+        return false;
+    }
+    if (owner_is_trusted(peer.uid))
+        return true;
+    log_warn("rpc: a connection of user %u, process %d, was refused: the socket is for root alone",
+             peer.uid, peer.pid);
+    return false;
+}
+
 /* Takes one connection. False when it should wait a little: the machine is out of something. */
 static bool accept_one(struct acceptor *acceptor)
 {
     int fd = accept4(acceptor->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+    if (fd >= 0 && !is_trusted(fd)) {
+        close(fd);
+        return true;
+    }
     if (fd >= 0) {
         grpc_server_add_channel_from_fd(acceptor->core, fd, acceptor->credentials);
         return true;

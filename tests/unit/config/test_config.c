@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config.h"
 
+#include "base/scoped.h"
 #include "config/settings.h"
 #include "unit/cmocka_setup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define REFUSALS(cases) (sizeof(cases) / sizeof((cases)[0]))
 
@@ -265,6 +269,7 @@ static void the_first_fault_of_the_file_is_told(void **state)
 static void the_example_says_the_defaults(void **state)
 {
     struct config defaults, example;
+    char document[65536];
     struct reason why = {0};
 
     (void)state;
@@ -282,7 +287,11 @@ static void the_example_says_the_defaults(void **state)
     example.snapshots.stock = 1;
     example.server.workers = example.server.queue_limit = example.server.grace_seconds = 1;
     example.root[1] = example.address[1] = example.content_root[1] = '?';
-    if (config_read_file(&example, EXAMPLE, false, &why))
+    /* not by its path: whoever owns the source tree is not trusted with the daemon's settings */
+    scoped_fd int file = open(EXAMPLE, O_RDONLY | O_CLOEXEC);
+    ssize_t length = read(file, document, sizeof(document));
+    assert_in_range(length, 1, sizeof(document) - 1);
+    if (config_read(&example, bytes_from(document, (size_t)length), EXAMPLE, &why))
         fail_msg("%s", why.text);
     assert_null(example.pool.path);
     for (size_t i = 0; i < SETTINGS; i++) {
@@ -355,6 +364,25 @@ static void settings_that_do_not_go_together_are_refused(void **state)
     }
 }
 
+static void a_file_that_others_may_write_is_refused(void **state)
+{
+    char path[] = "/tmp/cowsnap-config-XXXXXX";
+    scoped_fd int file = mkstemp(path);
+    struct config config;
+    struct reason why = {0};
+
+    (void)state;
+    assert_true(file >= 0);
+    assert_int_equal(config_defaults(&config, &why), 0);
+    assert_int_equal(config_read_file(&config, path, false, &why), 0);
+    assert_int_equal(fchmod(file, 0622), 0);
+    int result = config_read_file(&config, path, false, &why);
+    unlink(path);
+    assert_int_equal(result, CONDITION_PRECONDITION);
+    assert_non_null(strstr(why.text, "chmod go-w"));
+    config_clear(&config);
+}
+
 static void a_file_may_miss_only_where_allowed(void **state)
 {
     struct config config;
@@ -374,8 +402,8 @@ static void a_file_may_miss_only_where_allowed(void **state)
     config_clear(&config);
 }
 
-/* Deep documents must not bring down the parser or us. */
-/* A header and a key below it, as deep as one line of each may go. */
+/* Deep documents must not bring down the parser or us. A header and a key below it, as deep as one
+ * line of each may go. */
 static void deep_keys_are_refused(void **state)
 {
     enum { LINE = 8190 };
@@ -450,6 +478,7 @@ int main(void)
         cmocka_unit_test(the_example_says_the_defaults),
         cmocka_unit_test(settings_that_do_not_go_together_are_refused),
         cmocka_unit_test(a_file_may_miss_only_where_allowed),
+        cmocka_unit_test(a_file_that_others_may_write_is_refused),
         cmocka_unit_test(deep_keys_are_refused),
         cmocka_unit_test(deep_values_are_refused),
         cmocka_unit_test(a_long_line_is_refused),

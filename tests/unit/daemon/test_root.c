@@ -135,6 +135,21 @@ static void refuses_what_is_no_folder(void **state)
     unlink(below("file"));
 }
 
+static void refuses_what_others_may_write(void **state)
+{
+    struct root root;
+    struct reason why = {0};
+
+    (void)state;
+    assert_int_equal(root_open(&root, below("r"), &why), 0);
+    root_close(&root);
+    assert_int_equal(chmod(below("r"), 0775), 0);
+    assert_int_equal(root_open(&root, below("r"), &why), CONDITION_PRECONDITION);
+    assert_non_null(strstr(why.text, "chmod go-w"));
+    assert_int_equal(root.directory, -1);
+    assert_int_equal(chmod(below("r"), 0711), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +158,7 @@ int main(void)
         cmocka_unit_test(refuses_a_second_daemon_and_names_the_first),
         cmocka_unit_test(a_killed_daemon_leaves_no_lock),
         cmocka_unit_test(refuses_what_is_no_folder),
+        cmocka_unit_test(refuses_what_others_may_write),
     };
 
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);

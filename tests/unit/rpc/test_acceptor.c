@@ -39,6 +39,8 @@ static struct {
     unsigned accept_failures; /* times it shall still fail */
     bool retry_hangs;         /* only the end wakes the wait before the next try */
     int eventfd_error, thread_error;
+    uid_t peer; /* who connects */
+    int peer_error;
     /* what was done */
     unsigned accepts, retries, retry_ms, credentials;
     atomic_uint running; /* threads */
@@ -59,6 +61,8 @@ void __real_grpc_server_credentials_release(grpc_server_credentials *credentials
 void __wrap_grpc_server_credentials_release(grpc_server_credentials *credentials);
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 int __real_eventfd(unsigned value, int flags);
@@ -106,6 +110,20 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
         return __real_accept4(fd, address, length, flags);
     errno = world.accept_error;
     return -1;
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    struct ucred *peer = value;
+
+    if (level != SOL_SOCKET || name != SO_PEERCRED || *length != sizeof(*peer))
+        return __real_getsockopt(fd, level, name, value, length);
+    if (world.peer_error) {
+        errno = world.peer_error;
+        return -1;
+    }
+    *peer = (struct ucred){.pid = 12, .uid = world.peer};
+    return 0;
 }
 
 /* The wait before another try looks at one descriptor; here no time passes in it. */
@@ -168,6 +186,8 @@ static int setup(void **state)
     world.count = world.accepts = world.retries = world.retry_ms = world.accept_failures = 0;
     world.accept_error = world.eventfd_error = world.thread_error = 0;
     world.strangers = world.retry_hangs = false;
+    world.peer = geteuid();
+    world.peer_error = 0;
     why = (struct reason){0};
     snprintf(folder, sizeof(folder), "/tmp/cowsnap-acceptor-XXXXXX");
     if (!mkdtemp(folder))
@@ -326,6 +346,30 @@ static void hear(int output, int before, char *text, size_t room)
     close(output);
 }
 
+/* Nobody but root and ourselves; the connection is closed, and the log says whose it was. */
+static void a_connection_of_another_user_is_refused(void **state)
+{
+    char text[1024], byte;
+    int before, output, client;
+
+    (void)state;
+    world.peer = geteuid() + 1;
+    output = listen_to_log(&before);
+    begin();
+    client = connect_one();
+    assert_int_equal(read(client, &byte, 1), 0);
+    close(client);
+    world.peer_error = EPERM;
+    client = connect_one();
+    assert_int_equal(read(client, &byte, 1), 0);
+    close(client);
+    acceptor = acceptor_close(acceptor);
+    hear(output, before, text, sizeof(text));
+    assert_int_equal(world.count, 0);
+    assert_non_null(strstr(text, "process 12, was refused: the socket is for root alone"));
+    assert_non_null(strstr(text, "cannot be told"));
+}
+
 static void when_the_machine_is_out_of_something_it_waits_says_so_and_goes_on(void **state)
 {
     char text[2048];
@@ -437,6 +481,7 @@ int main(void)
         on_socket(many_may_connect_at_once),
         on_socket(none_is_handed_over_after_the_end),
         on_socket(no_acceptor_can_be_closed),
+        on_socket(a_connection_of_another_user_is_refused),
         on_socket(when_the_machine_is_out_of_something_it_waits_says_so_and_goes_on),
         on_socket(the_end_does_not_wait_for_another_try),
         on_socket(a_connection_that_has_gone_again_is_nothing_to_speak_of),
