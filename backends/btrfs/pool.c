@@ -27,7 +27,7 @@
  * containers run. Each step below looks at what is there and does only what is missing.
  *
  * Recovery deletes every volume that the store does not know. So a pool belongs to one root: the
- * file OWNER in it names that root, and is locked while a daemon uses the pool. A pool_path typed
+ * file OWNER in it names that root, and is locked while a daemon uses the pool. A pool.path typed
  * into a second daemon's configuration is refused instead of emptied.
  */
 

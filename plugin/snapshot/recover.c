@@ -87,8 +87,7 @@ static int find_damage(struct store_txn *txn, void *context, struct reason *why)
         if (id_set_has(&recovery->present, record_volume(&record)))
             continue;
         recovery->snapshots->damaged++;
-        log_error("snapshot %s has lost its volume %llu: remove the snapshot and pull its image "
-                  "again",
+        log_error("snapshot %s has lost its volume %llu: 'cowsnap check' says how to mend it",
                   quoted(record.key), (unsigned long long)record_volume(&record));
     }
     return result == CONDITION_NOT_FOUND ? 0 : result;

@@ -5,20 +5,24 @@
 # unpacked and containers run on them, and the question whether anything is left. Sourced after rig.sh.
 
 E2E_KEPT_MOUNTS=
+E2E_BACKEND=
 
-# e2e_start NAME LINE: both daemons, as a user would have them: containerd falls back on its own differ. Only
-# its collector waits to be asked, since ctr gives no lease to what it makes.
+# e2e_start NAME LINE [BACKEND]: both daemons, as a user would have them: containerd falls back on its own differ.
+# Only its collector waits to be asked, since ctr gives no lease to what it makes.
 e2e_start() {
+    E2E_BACKEND=${3:-btrfs}
     rig_need_root
     rig_need runc mkfs.btrfs losetup
+    [ "$E2E_BACKEND" != dm-thin ] || rig_need_device_mapper
     cowsnapd_need
     rig_begin "$1"
     local bin
     bin=$(containerd_peer "$2")
     # On ext4, so that the pool is the embedded one whatever the machine's own file system is.
     rig_loop_mount ext4 "$RIG_DIR/t" 40G
-    cowsnapd_start "$RIG_DIR/t/cowsnap" --log-level debug \
+    cowsnapd_start "$RIG_DIR/t/cowsnap" --log-level debug --backend "$E2E_BACKEND" \
         --content-root "$RIG_DIR/t/c/root/io.containerd.content.v1.content"
+    [ "$E2E_BACKEND" != dm-thin ] || rig_undo_later rig_end_devices "$RIG_DIR/t/cowsnap"
     if [ "$2" = 1.6 ]; then
         containerd_start "$RIG_DIR/t/c" "$bin" no-gc cowsnap
     else
@@ -91,7 +95,19 @@ e2e_keys() {
     "$CONTAINERD_BIN/ctr" -a "$COWSNAPD_SOCKET" snapshots --snapshotter cowsnap ls 2>"$RIG_DIR/said" | awk 'NR > 1' ||
         cat "$RIG_DIR/said"
 }
-e2e_subvolumes() { btrfs subvolume list "$COWSNAPD_ROOT/pool" 2>&1; }
+# What the pool holds: subvolumes; or devices of thin volumes, volumes that no snapshot has (there is none here) and
+# those that wait for their removal.
+e2e_volumes() {
+    local found
+    if [ "$E2E_BACKEND" = dm-thin ]; then
+        rig_devices_of "$COWSNAPD_ROOT" | grep -- '-snap-' || true
+        found=$("$COWSNAP" --address "$COWSNAPD_SOCKET" check --json 2>&1) || true
+        jq -r '.findings[] | "\(.id): \(.problem)"' <<<"$found" 2>/dev/null || echo "$found"
+        "$COWSNAP" --address "$COWSNAPD_SOCKET" status --json 2>&1 | jq '.awaiting_removal | select(. != 0)'
+    else
+        btrfs subvolume list "$COWSNAPD_ROOT/pool" 2>&1
+    fi
+}
 e2e_content() { ctr content ls -q 2>&1; }
 e2e_mounts() { rig_mounts_below "$RIG_DIR" | sort | grep -vxF "$E2E_KEPT_MOUNTS" || true; }
 
@@ -102,7 +118,7 @@ e2e_forget() {
     local what
     # The collection that --sync asks for removes snapshots and blobs; the reaper follows it.
     ctr images rm --sync "$@" >/dev/null
-    for what in e2e_content e2e_keys e2e_subvolumes containerd_shims e2e_mounts; do
+    for what in e2e_content e2e_keys e2e_volumes containerd_shims e2e_mounts; do
         rig_until 20 e2e_none "$what" || rig_fail "$what: after the collection there is still:"$'\n'"$("$what")"
     done    # The collector, once it was asked, goes on by itself, and ctr's views have nothing that keeps them.
     containerd_stop

@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh 1.6|1.7|2: the whole way with a containerd of that line and real runc: an image is unpacked through
+# run.sh 1.6|1.7|2 [dm-thin]: the whole way with a containerd of that line and real runc: an image is unpacked through
 # cowsnapd, a container runs, is written to and committed, another runs on the commit, all is removed, and
 # nothing is left. Which service unpacks:
 #
 #   1.6   snapshots alone; containerd's own differ writes into them
 #   1.7   the diff service
 #   2     the transfer service, then the diff service (--local)
+#
+# On an embedded btrfs pool, or on thin volumes: those need a kernel with device-mapper (tests/vm).
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
@@ -19,9 +21,13 @@ case $line in
 1.6 | 1.7 | 2) ;;
 *) rig_fail "name a line of containerd: 1.6, 1.7 or 2" ;;
 esac
+case ${2:-btrfs} in
+btrfs | dm-thin) ;;
+*) rig_fail "there is no backend '$2'" ;;
+esac
 minimal=$("$RIG_TESTS/images/make_image.sh" minimal gzip,zstd,none)
 real=$("$RIG_TESTS/images/make_image.sh" real)
-e2e_start "e2e-$line" "$line"
+e2e_start "e2e-$line" "$line" "${2:-btrfs}"
 started=$(rig_now)
 rounds=0
 
@@ -100,4 +106,4 @@ case $line in
 esac
 version=$CONTAINERD_VERSION
 e2e_done
-echo "summary: containerd $version: $rounds rounds from import to an empty pool, $((($(rig_now) - started) / 1000)) s"
+echo "summary: containerd $version, $E2E_BACKEND: $rounds rounds from import to an empty pool, $((($(rig_now) - started) / 1000)) s"
