@@ -118,12 +118,12 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 
     if (level != SOL_SOCKET || name != SO_PEERCRED || *length != sizeof(*peer))
         return __real_getsockopt(fd, level, name, value, length);
-    if (world.peer_error) {
-        errno = world.peer_error;
-        return -1;
-    }
+    pthread_mutex_lock(&world.lock);
+    int error = world.peer_error;
     *peer = (struct ucred){.pid = 12, .uid = world.peer};
-    return 0;
+    pthread_mutex_unlock(&world.lock);
+    errno = error;
+    return error ? -1 : 0;
 }
 
 /* The wait before another try looks at one descriptor; here no time passes in it. */
@@ -359,7 +359,9 @@ static void a_connection_of_another_user_is_refused(void **state)
     client = connect_one();
     assert_int_equal(read(client, &byte, 1), 0);
     close(client);
+    pthread_mutex_lock(&world.lock);
     world.peer_error = EPERM;
+    pthread_mutex_unlock(&world.lock);
     client = connect_one();
     assert_int_equal(read(client, &byte, 1), 0);
     close(client);
