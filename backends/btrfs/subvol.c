@@ -103,18 +103,6 @@ static int subvol_make(const struct pool *pool, uint64_t id, int source, struct 
     return 0;
 }
 
-/* btrfs commits the making of a clone before it answers, that of an empty subvolume when it likes:
- * until then a loss of power would take it away from a record that is durable. */
-static int subvol_commit(const struct pool *pool, uint64_t id, struct reason *why)
-{
-    uint64_t transaction;
-
-    if (btrfs_util_start_sync_fd(pool->directory, &transaction) != BTRFS_UTIL_OK ||
-        btrfs_util_wait_sync_fd(pool->directory, transaction) != BTRFS_UTIL_OK)
-        return pool_failure(pool, why, errno, "write the making of volume %" PRIu64 " to disk", id);
-    return 0;
-}
-
 int subvol_create(const struct pool *pool, uint64_t id, struct reason *why)
 {
     int result = subvol_make(pool, id, -1, why);
@@ -123,8 +111,6 @@ int subvol_create(const struct pool *pool, uint64_t id, struct reason *why)
     if (result == 0) {
         result = subvol_set_root(pool, id, why);
         STEP("btrfs.root-set");
-        if (result == 0)
-            result = subvol_commit(pool, id, why);
         if (result != 0)
             subvol_remove(pool, id, NULL);
     }

@@ -17,8 +17,9 @@
 /* A readable fd of the volume's root for the caller to close. CONDITION_NOT_FOUND. */
 int subvol_open(const struct pool *pool, uint64_t id, int *fd, struct reason *why);
 
-/* Both survive a loss of power when they return. */
 int subvol_create(const struct pool *pool, uint64_t id, struct reason *why);
+
+/* Survives a loss of power when it returns. */
 int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct reason *why);
 
 /* With all subvolumes nested in it, also where it or they are read-only. Does not wait for a
