@@ -51,25 +51,6 @@ static void btrfs_close(struct backend *backend)
     free(backend);
 }
 
-static int btrfs_sync(struct backend *backend, uint64_t id, struct reason *why);
-
-/* btrfs commits the making of a clone before it answers, that of an empty subvolume when it likes:
- * until then a loss of power would take it away from a record that is durable. Not by
- * BTRFS_IOC_START_SYNC, though that would leave others' data alone: it has the kernel's thread for
- * commits do it, and with it runs were seen to stand still, beyond the reach of a kill, until the
- * next periodic commit half a minute later. */
-static int btrfs_create(struct backend *backend, uint64_t id, struct reason *why)
-{
-    int result = subvol_create(&backend->pool, id, why);
-
-    if (result != 0)
-        return result;
-    result = btrfs_sync(backend, id, why);
-    if (result != 0)
-        subvol_remove(&backend->pool, id, NULL);
-    return result;
-}
-
 static int btrfs_clone(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why)
 {
     return subvol_clone(&backend->pool, id, parent, why);
@@ -118,6 +99,23 @@ static int btrfs_sync(struct backend *backend, uint64_t id, struct reason *why)
     if (error != 0)
         return pool_failure(&backend->pool, why, error, "write volume %" PRIu64 " to disk", id);
     return 0;
+}
+
+/* btrfs commits the making of a clone before it answers, that of an empty subvolume when it likes:
+ * until then a loss of power would take it away from a record that is durable. Not by
+ * BTRFS_IOC_START_SYNC, though that would leave others' data alone: it has the kernel's thread for
+ * commits do it, and with it runs were seen to stand still, beyond the reach of a kill, until the
+ * next periodic commit half a minute later. */
+static int btrfs_create(struct backend *backend, uint64_t id, struct reason *why)
+{
+    int result = subvol_create(&backend->pool, id, why);
+
+    if (result != 0)
+        return result;
+    result = btrfs_sync(backend, id, why);
+    if (result != 0)
+        subvol_remove(&backend->pool, id, NULL);
+    return result;
 }
 
 static int btrfs_seal(struct backend *backend, uint64_t id, struct reason *why)

@@ -28,8 +28,7 @@ void activation_measure(struct thin_pool *pool, struct inventory_item *item, con
     }
 }
 
-int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path,
-                    bool *dirty)
+int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path)
 {
     scoped_free uint8_t *block = aligned_alloc(SUPERBLOCK_SIZE, SUPERBLOCK_SIZE);
     scoped_fd int device = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
@@ -47,8 +46,6 @@ int activation_note(struct thin_pool *pool, struct inventory_item *item, const c
     item->inodes = superblock.inodes;
     item->clean = !superblock.dirty;
     inventory_update(&pool->inventory, *item);
-    if (dirty)
-        *dirty = superblock.dirty;
     return 0;
 }
 
@@ -63,21 +60,22 @@ static int activation_replay(struct thin_pool *pool, struct inventory_item *item
 {
     const char *fstype = pool->label.file_system;
     bool born_now = item->born != INVENTORY_UNKNOWN && item->born_inodes == INVENTORY_UNKNOWN;
-    bool dirty = false;
     scoped_fd int root = -1;
 
     if (item->clean)
         return 0;
-    int error = activation_note(pool, item, path, &dirty);
+    int error = activation_note(pool, item, path);
     if (error != 0)
         return error;
     if (born_now) {
         item->born_inodes = item->inodes;
         inventory_update(&pool->inventory, *item);
     }
-    if (dirty || (strcmp(fstype, "xfs") == 0 && !born_now))
-        return mount_detached(path, fstype, &root);
-    return 0;
+    if (item->clean && (born_now || strcmp(fstype, "xfs") != 0))
+        return 0;
+    item->clean = false; /* the next try has to replay it, too, if this one fails */
+    inventory_update(&pool->inventory, *item);
+    return mount_detached(path, fstype, &root);
 }
 
 /* 1 when the device was made now, 0 when it was there, or minus an errno. */

@@ -17,10 +17,9 @@ int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct
 void activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name);
 
 /* Reads from the device at PATH, which nobody has open, what its file system tells of itself, and
- * notes it in *ITEM and the inventory. *DIRTY (may be NULL): its journal has to be replayed. 0 or
- * minus an errno. */
-int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path,
-                    bool *dirty);
+ * notes it in *ITEM and the inventory: inodes, and whether its journal is empty, which xfs's
+ * superblock does not tell (it then counts as empty). 0 or minus an errno. */
+int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path);
 
 /* After a start: mends what an interrupted call left at our devices (one suspended, one without a
  * table), and ends those whose volume is gone. Devices of others are not touched. */

@@ -36,7 +36,7 @@ static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, b
     if (state.live && state.opened > 0)
         usage_ask_mounted(pool, item, path);
     else if (state.live)
-        (void)activation_note(pool, item, path, NULL);
+        (void)activation_note(pool, item, path);
     else if (make && item->inodes == INVENTORY_UNKNOWN)
         (void)activation_begin(pool, item, NULL);
 }

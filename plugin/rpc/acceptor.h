@@ -4,8 +4,8 @@
 
 /*
  * The thread that takes connections on a listening socket and hands each to gRPC. The socket is
- * ours and not gRPC's, so that its mode and its place are right from the start (socket.h). Only root
- * and the user the daemon runs as are let in (SO_PEERCRED of unix(7)).
+ * ours and not gRPC's, so that its mode and its place are right from the start (socket.h). Only
+ * root and the user the daemon runs as are let in (SO_PEERCRED of unix(7)).
  */
 
 #include "base/result.h"

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rpc/control_pool.h"
 
-/* protobuf-c's strings are not const; it only reads what it packs. */
-static char *text_of(const char *text)
-{
-    return (char *)(text ? text : "");
-}
+#include "rpc/message.h"
 
 /* Here and not with the backends, so that who only reads messages needs none of them. */
 static const char *state_name(enum pool_state state)
@@ -25,8 +21,8 @@ Cowsnap__Control__V1__Pool control_pool(const struct pool_status *status)
 {
     Cowsnap__Control__V1__Pool pool = COWSNAP__CONTROL__V1__POOL__INIT;
 
-    pool.description = text_of(status->description);
-    pool.path = text_of(status->path);
+    pool.description = message_text(status->description);
+    pool.path = message_text(status->path);
     pool.size = status->size;
     pool.used = status->used;
     pool.available = status->available;
@@ -34,12 +30,12 @@ Cowsnap__Control__V1__Pool control_pool(const struct pool_status *status)
     pool.metadata_used = status->metadata_used;
     pool.embedded = status->embedded;
     pool.writable = status->writable;
-    pool.kind = text_of(status->kind);
-    pool.data_on = text_of(status->data_on);
-    pool.metadata_on = text_of(status->metadata_on);
+    pool.kind = message_text(status->kind);
+    pool.data_on = message_text(status->data_on);
+    pool.metadata_on = message_text(status->metadata_on);
     pool.backing = status->backing;
     pool.metadata_limit = status->metadata_limit;
-    pool.state = text_of(state_name(status->state));
-    pool.advice = text_of(status->advice.text);
+    pool.state = message_text(state_name(status->state));
+    pool.advice = message_text(status->advice.text);
     return pool;
 }

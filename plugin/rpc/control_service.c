@@ -21,12 +21,6 @@ typedef Cowsnap__Control__V1__GrowPoolRequest GrowPoolRequest;
 typedef Cowsnap__Control__V1__GrowPoolResponse GrowPoolResponse;
 typedef Cowsnap__Control__V1__CheckPoolResponse CheckPoolResponse;
 
-/* protobuf-c's strings are not const; it only reads what it packs. */
-static char *text_of(const char *text)
-{
-    return (char *)(text ? text : "");
-}
-
 static int handle_status(struct call *call, const ProtobufCMessage *message,
                          const struct services *services, struct reason *why)
 {
@@ -57,12 +51,12 @@ static int handle_status(struct call *call, const ProtobufCMessage *message,
     store.map_size = figures->store.map_size;
     store.map_used = figures->store.map_used;
 
-    response.version = text_of(COWSNAP_VERSION);
-    response.backend = text_of(facts->backend);
-    response.io_engine = text_of(facts->io_engine);
-    response.root = text_of(facts->root);
-    response.address = text_of(facts->address);
-    response.content_root = text_of(facts->content_root);
+    response.version = message_text(COWSNAP_VERSION);
+    response.backend = message_text(facts->backend);
+    response.io_engine = message_text(facts->io_engine);
+    response.root = message_text(facts->root);
+    response.address = message_text(facts->address);
+    response.content_root = message_text(facts->content_root);
     response.started = services->started;
     response.pid = getpid();
     response.pool = &pool;
@@ -118,7 +112,7 @@ static int handle_stages(struct call *call, const ProtobufCMessage *message,
         const struct stage_time *time = &figures.stages.of[i];
 
         items[i] = (StageItem)COWSNAP__CONTROL__V1__STAGE__INIT;
-        items[i].name = text_of(stage_name(i));
+        items[i].name = message_text(stage_name(i));
         items[i].processor_ns = time->processor;
         items[i].waited_ns = time->waited;
         items[i].bytes = time->bytes;
@@ -180,7 +174,7 @@ static int add_finding(void *context, const struct check_finding *finding, struc
     item.outcome = finding->outcome;
     item.id = finding->id;
     item.key = message_binary(finding->key);
-    item.problem = text_of(finding->problem);
+    item.problem = message_text(finding->problem);
     return stream_add(context, &item.base, why);
 }
 

@@ -53,4 +53,10 @@ static inline ProtobufCBinaryData message_binary(struct bytes bytes)
     return (ProtobufCBinaryData){.len = bytes.length, .data = (uint8_t *)bytes.data};
 }
 
+/* The same of a text; NULL becomes "". */
+static inline char *message_text(const char *text)
+{
+    return (char *)(text ? text : "");
+}
+
 #endif

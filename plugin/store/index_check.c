@@ -23,24 +23,6 @@ struct index_check {
     void *context;
 };
 
-/* 0, CONDITION_NOT_FOUND, -EBADMSG for one that cannot be read. */
-static int read_record(struct index_check *check, uint64_t id, struct record *record,
-                       struct reason *why)
-{
-    struct store_txn *txn = check->txn;
-    struct packed_id packed = id_pack(id);
-    MDB_val key = {sizeof(packed.bytes), packed.bytes};
-    MDB_val value;
-    int status = mdb_get(txn->mdb, txn->tables->snapshots, &key, &value);
-
-    if (status == MDB_NOTFOUND)
-        return CONDITION_NOT_FOUND;
-    if (status)
-        return txn_failure(txn, status, why, "reading record %" PRIu64, id);
-    arena_reset(&check->arena);
-    return record_unpack(bytes_from(value.mv_data, value.mv_size), id, &check->arena, record, why);
-}
-
 /* ---- from the entries to the records ---- */
 
 static int is_stale(struct index_check *check, enum index_kind kind, MDB_val key, uint64_t id,
@@ -48,7 +30,9 @@ static int is_stale(struct index_check *check, enum index_kind kind, MDB_val key
 {
     struct index_entry entry;
     struct record record;
-    int result = read_record(check, id, &record, why);
+
+    arena_reset(&check->arena);
+    int result = table_record(check->txn, id, &check->arena, &record, why);
 
     *stale = result == CONDITION_NOT_FOUND;
     if (*stale || result == -EBADMSG)

@@ -177,7 +177,8 @@ static int id_reserve(struct store_txn *txn, uint64_t id, struct reason *why)
 
 /* ---- records ---- */
 
-int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, struct reason *why)
+int table_record(struct store_txn *txn, uint64_t id, struct arena *arena, struct record *record,
+                 struct reason *why)
 {
     struct packed_id packed = id_pack(id);
     MDB_val key = {sizeof(packed.bytes), packed.bytes};
@@ -188,7 +189,12 @@ int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, stru
         return CONDITION_NOT_FOUND;
     if (status)
         return txn_failure(txn, status, why, "reading record %" PRIu64, id);
-    return record_unpack(bytes_from(value.mv_data, value.mv_size), id, txn->arena, record, why);
+    return record_unpack(bytes_from(value.mv_data, value.mv_size), id, arena, record, why);
+}
+
+int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, struct reason *why)
+{
+    return table_record(txn, id, txn->arena, record, why);
 }
 
 int store_get(struct store_txn *txn, struct bytes key, struct record *record, struct reason *why)

@@ -30,6 +30,10 @@ struct store_txn {
     int fault;           /* the first status of LMDB that spoiled the transaction */
 };
 
+/* store_get_id(), whose memory is ARENA's, for who looks at many records. */
+int table_record(struct store_txn *txn, uint64_t id, struct arena *arena, struct record *record,
+                 struct reason *why);
+
 /* A cursor is closed before its transaction ends. */
 static inline void cursor_close_(MDB_cursor **cursor)
 {
