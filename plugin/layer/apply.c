@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define APPLY_DIRECTORIES (512u * 1024) /* bytes of the list of folders that stay in memory */
+#define APPLY_EARLY (128u * 1024) /* bytes of a file whose write-back is not left to the sync */
 
 /* A record of that list; the name follows it, without a NUL. */
 struct apply_directory {
@@ -28,6 +29,7 @@ int apply_init(struct apply *apply, struct tree *tree, const struct layer_reques
     *apply = (struct apply){
         .tree = tree,
         .whiteouts = request->whiteouts,
+        .early = request->sync,
         .cancel = request->cancel,
         .result = result,
         .uid = geteuid(),
@@ -285,6 +287,7 @@ static int apply_file(struct apply *apply, struct directory *parent, const char 
         .plain_owner = metadata.plain_owner,
         .plain_mode = metadata.plain_mode,
         .size = entry->size,
+        .early = apply->early && entry->size >= APPLY_EARLY,
         .times = {metadata.times[0], metadata.times[1]},
         .xattrs = metadata.xattrs,
         .xattr_count = metadata.xattr_count,

@@ -16,7 +16,8 @@
 struct apply {
     struct tree *tree;
     enum whiteout_style whiteouts;
-    const atomic_bool *cancel;     /* may be NULL */
+    const atomic_bool *cancel; /* may be NULL */
+    bool early;                /* large files: start to write them back, all is synced at the end */
     struct layer_result *result;   /* entries and file_bytes are counted here */
     struct spill_list directories; /* entries for folders, whose times are set last */
     uint32_t uid, gid;             /* of this process */

@@ -33,6 +33,7 @@ struct io_file {
     bool plain_owner; /* a new file in DIRECTORY is owned as wanted: no chown */
     bool plain_mode;  /* a new file in DIRECTORY keeps the MODE it is opened with: no chmod */
     uint64_t size;
+    bool early;               /* a hint: start to write it back at once, all is synced at the end */
     struct timespec times[2]; /* access, modification; as utimensat(2) takes them */
     const struct entry_xattr *xattrs;
     size_t xattr_count;

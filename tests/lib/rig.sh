@@ -165,9 +165,10 @@ while True:
 PYTHON
 }
 
-# rig_loop_mount TYPE DIRECTORY SIZE [mkfs options…]: a fresh file system in a sparse file, by loop.
+# rig_loop_mount TYPE DIRECTORY SIZE [mkfs options…]: a fresh file system in a sparse file, by loop. Direct, as a
+# disk is: a second copy of each page in the file's own cache would be measured with everything that is written.
 rig_loop_mount() {
-    local type=$1 directory=$2 size=$3 image=$2.img
+    local type=$1 directory=$2 size=$3 image=$2.img device
     shift 3
     mkdir -p "$directory"
     truncate -s "$size" "$image"
@@ -176,7 +177,9 @@ rig_loop_mount() {
     ext4) mkfs.ext4 -q -F -O has_journal "$@" "$image" >/dev/null ;;
     *) rig_fail "rig_loop_mount: no file system '$type'" ;;
     esac
-    mount -o loop -t "$type" "$image" "$directory"
+    device=$(losetup --find --show --direct-io=on "$image" 2>/dev/null || losetup --find --show "$image")
+    mount -t "$type" "$device" "$directory"
+    losetup --detach "$device" # goes with the mount
 }
 
 # rig_devices_of ROOT: names of the device-mapper devices of the pool that a daemon made under ROOT.
