@@ -177,7 +177,8 @@ rig_loop_mount() {
     ext4) mkfs.ext4 -q -F -O has_journal "$@" "$image" >/dev/null ;;
     *) rig_fail "rig_loop_mount: no file system '$type'" ;;
     esac
-    device=$(losetup --find --show --direct-io=on "$image" 2>/dev/null || losetup --find --show "$image")
+    device=$(losetup --find --show "$image")
+    losetup --direct-io=on "$device" 2>/dev/null || true # tmpfs on older kernels cannot
     mount -t "$type" "$device" "$directory"
     losetup --detach "$device" # goes with the mount
 }
