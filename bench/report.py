@@ -258,7 +258,7 @@ def plot(out, name, script, rows):
 
 def plot_all(r, out):
     for image in [i for i in r.images() if i in ("gzip", "given")]:
-        who = [w for w in ("builtin-btrfs", "overlayfs", "overlayfs-cowsnap", "cowsnap") if r.median("unpack", image, w, "ms")]
+        who = [w for w in ("native", "builtin-btrfs", "overlayfs", "overlayfs-cowsnap", "cowsnap") if r.median("unpack", image, w, "ms")]
         rows = [[f'"{w}"', r.median("unpack", image, w, "ms") / 1e3, r.median("unpack", image, w, "sync_ms") / 1e3] for w in who]
         plot(out, f"unpack-{image}", "set style data histograms\nset style histogram rowstacked\nset style fill solid 0.8\nset boxwidth 0.6\n"
              "set yrange [0:]\nset ylabel 'seconds'\nset title 'Unpack of the image, and the sync after it'\n"

@@ -59,6 +59,13 @@ unpack_once() {
 
 unpack_digest() { ctr images ls | awk -v name="$1" '$1 == name { print $3 }'; }
 
+# unpack_place ROOT SNAPSHOTTER FOLDER: where one of containerd's snapshotters keeps its data.
+unpack_place() {
+    local place=$1/root/io.containerd.snapshotter.v1.$2
+    mkdir -p "$place" "$3"
+    mount --bind "$3" "$place"
+}
+
 unpack_pool=$RIG_DIR/pool
 unpack_run() {
     local scale=1 image digest round who images=() large=$((2 << 30)) bin root=$RIG_DIR/unpack
@@ -66,10 +73,10 @@ unpack_run() {
     [ -z "$quick" ] || scale=0.15 large=$((512 << 20))
     rig_loop_mount btrfs "$unpack_pool" 60G -n 4096
     rig_loop_mount ext4 "$RIG_DIR/ext4" 60G
-    mkdir -p "$unpack_pool/builtin" "$unpack_pool/cowsnap" "$unpack_pool/plain" "$root/root/io.containerd.snapshotter.v1.btrfs" \
-        "$root/root/io.containerd.snapshotter.v1.overlayfs" "$RIG_DIR/ext4/overlay"
-    mount --bind "$unpack_pool/builtin" "$root/root/io.containerd.snapshotter.v1.btrfs"
-    mount --bind "$RIG_DIR/ext4/overlay" "$root/root/io.containerd.snapshotter.v1.overlayfs"
+    mkdir -p "$unpack_pool/cowsnap" "$unpack_pool/plain"
+    unpack_place "$root" btrfs "$unpack_pool/builtin"
+    unpack_place "$root" overlayfs "$RIG_DIR/ext4/overlay"
+    unpack_place "$root" native "$RIG_DIR/ext4/native"
     cowsnapd_start "$unpack_pool/cowsnap" --content-root "$root/root/io.containerd.content.v1.content"
     containerd_start "$root" "$bin" cowsnap no-gc
 
@@ -99,7 +106,7 @@ unpack_who() {
     case $1 in
     zstd) echo cowsnap ;;
     large) echo cowsnap dd ;;
-    *) echo builtin-btrfs cowsnap overlayfs overlayfs-cowsnap ;;
+    *) echo builtin-btrfs cowsnap overlayfs overlayfs-cowsnap native ;;
     esac
 }
 
@@ -119,6 +126,7 @@ unpack_as() {
     local who=$1 image=$2 digest=$3
     case $who in
     builtin-btrfs) unpack_differ walking && unpack_once "$who" btrfs "$image" "$digest" "$unpack_pool" ;;
+    native) unpack_differ walking && unpack_once "$who" native "$image" "$digest" "$RIG_DIR/ext4" ;;
     overlayfs) unpack_differ walking && unpack_once "$who" overlayfs "$image" "$digest" "$RIG_DIR/ext4" ;;
     overlayfs-cowsnap) unpack_differ cowsnap && unpack_once "$who" overlayfs "$image" "$digest" "$RIG_DIR/ext4" ;;
     cowsnap)
