@@ -67,6 +67,9 @@ class Results:
         for call, latency in m["calls"].items():
             self.figures[key + (call,)].append(latency["p50_ms"])
 
+    def take_costs(self, m):
+        self.figures["costs", m["cores"], m["entries"], m["bytes"]].append(m["ms"])
+
     def take_growth(self, m):
         count = m["snapshots"]
         self.figures["growth", count, "start_ms"].append(m["start_ms"])
@@ -91,6 +94,37 @@ class Results:
 
     def images(self):
         return sorted({key[1] for key in self.figures if key[0] == "unpack"})
+
+
+def solve(rows, values):
+    """Least squares by the normal equations; ROWS of equal length, few columns."""
+    n = len(rows[0])
+    matrix = [[sum(row[i] * row[k] for row in rows) for k in range(n)] + [sum(row[i] * v for row, v in zip(rows, values))]
+              for i in range(n)]
+    for i in range(n):
+        pivot = max(range(i, n), key=lambda k: abs(matrix[k][i]))
+        matrix[i], matrix[pivot] = matrix[pivot], matrix[i]
+        for k in range(n):
+            if k != i:
+                factor = matrix[k][i] / matrix[i][i]
+                matrix[k] = [a - factor * b for a, b in zip(matrix[k], matrix[i])]
+    return [matrix[i][n] / matrix[i][i] for i in range(n)]
+
+
+class CostModel:
+    """Milliseconds of a layer = LAYER + ENTRY * entries + MIB * MiB of files, fitted by relative error."""
+
+    def __init__(self, r, cores):
+        self.points = [(key[2], key[3] / 2**20, statistics.median(values)) for key, values in sorted(r.figures.items(), key=str)
+                       if key[0] == "costs" and key[1] == cores]
+        self.layer, self.entry, self.mib = solve([[1 / ms, entries / ms, mib / ms] for entries, mib, ms in self.points],
+                                                 [1] * len(self.points))
+
+    def of(self, layers, entries, mib):
+        return self.layer * layers + self.entry * entries + self.mib * mib
+
+    def worst(self):
+        return max(abs(self.of(1, entries, mib) / ms - 1) for entries, mib, ms in self.points)
 
 
 class Verdicts:
@@ -228,9 +262,24 @@ def print_tables(r):
     if rows:
         table("Growth: p50 in ms, by snapshots present",
               ["snapshots", "prepare", "stat", "mounts", "usage", "commit", "remove", "list", "start", "resident KiB"], rows)
+    print_costs(r)
     print_thin(r)
     if any(r.noisy(*key) for key in r.figures):
         print(f"\n  ~ the middle half of the rounds lies more than {NOISE:.0%} apart")
+
+
+def print_costs(r):
+    cores = sorted({key[1] for key in r.figures if key[0] == "costs"})
+    if not cores:
+        return
+    models = [CostModel(r, n) for n in cores]
+    table("Costs: a layer until it is on the disk, by a fit", ["cores", "ms a layer", "us an entry", "ms a MiB", "worst error"],
+          [[n, f"{m.layer:.0f}", f"{m.entry * 1e3:.1f}", f"{m.mib:.2f}", f"{m.worst():.0%}"] for n, m in zip(cores, models)])
+    image = next((i for i in ("given", "gzip") if r.median("floor", i, "entries")), None)
+    if image:
+        took = r.median("unpack", image, "cowsnap", "ms")
+        said = models[-1].of(4, r.median("floor", image, "entries"), r.median("floor", image, "bytes") / 2**20)
+        print(f"  image {image}: the fit says {said / 1e3:.2f} s for four layers, containerd took {took / 1e3:.2f} s")
 
 
 def print_thin(r):
