@@ -83,6 +83,7 @@ struct pool_status {
     char path[4096];                       /* of the pool's folder or device */
     uint64_t size, used, available;        /* bytes, as the file system below reports them */
     uint64_t metadata_size, metadata_used; /* bytes; 0 where there is no such thing */
+    uint64_t reserve;                      /* bytes of AVAILABLE that are kept for removals */
     bool embedded;                         /* made by the daemon in a file under its root */
     bool writable;
     const char *kind;        /* "embedded", "folder", "devices" or "pool"; static */

@@ -48,16 +48,16 @@ static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used
 
 static void pool_judge(const struct pool *pool, struct pool_status *status)
 {
-    uint64_t reserve = status->size / LOW_SHARE < LOW_MOST ? status->size / LOW_SHARE : LOW_MOST;
     char left[SIZE_TEXT];
 
+    status->reserve = status->size / LOW_SHARE < LOW_MOST ? status->size / LOW_SHARE : LOW_MOST;
     if (!status->writable) {
         status->state = POOL_STATE_READ_ONLY;
         refuse(&status->advice, CONDITION_UNAVAILABLE,
                "the pool %s serves reads only: the kernel's log says since when and why; `cowsnap "
                "pool check` examines it",
                pool->path);
-    } else if (status->available <= reserve) {
+    } else if (status->available <= status->reserve) {
         status->state = POOL_STATE_LOW;
         refuse(&status->advice, CONDITION_EXHAUSTED,
                "the pool %s has only %s left: remove images or containers, or make it larger "

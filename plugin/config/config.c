@@ -29,6 +29,8 @@ int config_defaults(struct config *config, struct reason *why)
         .log.level = LOG_LEVEL_INFO,
         .log.format = LOG_FORMAT_TEXT,
         .apply.io_engine = "auto",
+        .apply.ratio_limit = 500,
+        .apply.allow_device_nodes = true,
         .server.grace_seconds = 30,
         .snapshots.seal = true,
         .snapshots.stock = 128,

@@ -41,11 +41,13 @@ struct config {
         enum log_format format; /* text */
     } log;
     struct {
-        const char *io_engine; /* "auto", "io_uring" or "plain"; auto */
-        unsigned writers;      /* threads that write one layer; 0: fit for the machine */
-        unsigned concurrent;   /* layers written at once; 0: fit for the machine */
-        bool verify_blobs;     /* check the blob's own digest too; false */
-        uint64_t size_limit;   /* uncompressed bytes of one layer; 0: none */
+        const char *io_engine;   /* "auto", "io_uring" or "plain"; auto */
+        unsigned writers;        /* threads that write one layer; 0: fit for the machine */
+        unsigned concurrent;     /* layers written at once; 0: fit for the machine */
+        bool verify_blobs;       /* check the blob's own digest too; false */
+        uint64_t size_limit;     /* uncompressed bytes of one layer; 0: none */
+        unsigned ratio_limit;    /* times its blob that a large one may inflate to; 0: any; 500 */
+        bool allow_device_nodes; /* take layers that hold them; true */
     } apply;
     struct {
         unsigned workers;       /* threads for calls; 0: fit for the machine */

@@ -75,7 +75,9 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                 .writers = config->apply.writers,
                                 .concurrent = config->apply.concurrent,
                                 .verify_blobs = config->apply.verify_blobs,
-                                .size_limit = config->apply.size_limit};
+                                .size_limit = config->apply.size_limit,
+                                .ratio_limit = config->apply.ratio_limit,
+                                .refuse_devices = !config->apply.allow_device_nodes};
 
     result = diff_open(&daemon->diff, &diff, why);
     if (result)

@@ -19,6 +19,14 @@ struct diff {
     char *content_root;
     pthread_mutex_t lock; /* of the figures */
     struct diff_figures figures;
+    atomic_uint_fast64_t
+        pending; /* bytes that layers have written and the pool may not count yet */
+};
+
+/* The room that one layer asks for. */
+struct diff_room {
+    struct diff *diff;
+    uint64_t pending; /* its share of the sum */
 };
 
 int diff_open(struct diff **diff, const struct diff_options *options, struct reason *why)
@@ -88,10 +96,25 @@ static int check_request(const struct diff_apply_request *request, struct reason
     return 0;
 }
 
+/* A layer_room over the pool: what all layers have under way counts. */
+static int look_for_room(void *context, uint64_t pending, bool settled, struct reason *why)
+{
+    struct diff_room *room = context;
+    uint64_t others = atomic_fetch_sub(&room->diff->pending, room->pending) - room->pending;
+
+    room->pending = pending;
+    atomic_fetch_add(&room->diff->pending, pending);
+    /* When its own is on the disk, what others have under way is theirs to settle, at their next
+     * look: it may be on the disk as well. */
+    return snapshots_room(room->diff->options.snapshots, pending + (settled ? 0 : others), why);
+}
+
 static int extract(struct diff *diff, const struct diff_apply_request *request, int blob,
                    const uint8_t *digest, const struct target *target, struct layer_result *result,
                    struct reason *why)
 {
+    struct diff_room pool = {.diff = diff};
+    const struct layer_room room = {.look = look_for_room, .context = &pool};
     const struct layer_request layer = {
         .blob = blob,
         .verify = diff->options.verify_blobs ? digest : NULL,
@@ -101,11 +124,17 @@ static int extract(struct diff *diff, const struct diff_apply_request *request, 
         .engine = diff->options.engine,
         .writers = diff->options.writers,
         .size_limit = diff->options.size_limit,
+        .ratio_limit = diff->options.ratio_limit,
+        .refuse_devices = diff->options.refuse_devices,
+        .room = target->ours ? &room : NULL,
         .sync = target->ours || request->sync,
         .cancel = request->cancel,
     };
+    int outcome;
 
-    return layer_apply(&layer, result, why);
+    outcome = layer_apply(&layer, result, why);
+    atomic_fetch_sub(&diff->pending, pool.pending);
+    return outcome;
 }
 
 static int apply_to_target(struct diff *diff, const struct diff_apply_request *request, int blob,

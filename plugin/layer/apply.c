@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,10 +32,12 @@ int apply_init(struct apply *apply, struct tree *tree, const struct layer_reques
         .whiteouts = request->whiteouts,
         .early = request->sync,
         .cancel = request->cancel,
+        .refuse_devices = request->refuse_devices,
         .result = result,
         .uid = geteuid(),
         .gid = getegid(),
     };
+    room_init(&apply->room, request->room, tree);
     return spill_list_init(&apply->directories, tree->fd, APPLY_DIRECTORIES, why);
 }
 
@@ -151,13 +154,28 @@ static mode_t apply_node_type(enum entry_type type)
     }
 }
 
+static int apply_check_device(const struct apply *apply, const struct entry *entry,
+                              struct reason *why)
+{
+    if (!apply->refuse_devices ||
+        (entry->type != ENTRY_CHARACTER_DEVICE && entry->type != ENTRY_BLOCK_DEVICE))
+        return 0;
+    return refuse(why, CONDITION_INVALID,
+                  "a %s device (%" PRIu32 ":%" PRIu32
+                  "), and apply.allow_device_nodes is false: refuse the image, or set it to true",
+                  entry->type == ENTRY_BLOCK_DEVICE ? "block" : "character", entry->device_major,
+                  entry->device_minor);
+}
+
 /* A symlink, a device or a fifo. */
 static int apply_special(struct apply *apply, struct directory *parent, const char *base,
                          const struct entry *entry, struct reason *why)
 {
     const struct metadata metadata = apply_metadata(apply, parent, entry);
-    int result = apply_clear(apply, parent, base, why);
+    int result = apply_check_device(apply, entry, why);
 
+    if (!result)
+        result = apply_clear(apply, parent, base, why);
     if (result)
         return result;
     if (entry->type == ENTRY_SYMLINK && entry->link[0] == '\0')
@@ -272,6 +290,9 @@ static int apply_file_data(struct apply *apply, struct tar_reader *reader, struc
         if (result)
             return result;
         apply->result->file_bytes += run.length;
+        result = room_take(&apply->room, run.length, why);
+        if (result)
+            return result;
     }
 }
 
@@ -362,6 +383,8 @@ int apply_entry(struct apply *apply, const struct entry *entry, struct tar_reade
     char clean[PATH_ROOM];
     int result = apply_cancelled(apply, why);
 
+    if (!result)
+        result = room_take(&apply->room, ROOM_ENTRY, why);
     if (!result)
         result = path_clean(entry->name, clean, why);
     if (!result && clean[0] == '\0') /* the target itself: its metadata are the snapshot's */

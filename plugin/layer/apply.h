@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "layer/layer.h"
+#include "layer/room.h"
 #include "layer/spill.h"
 #include "layer/tar_reader.h"
 #include "layer/tree.h"
@@ -18,7 +19,9 @@ struct apply {
     enum whiteout_style whiteouts;
     const atomic_bool *cancel; /* may be NULL */
     bool early;                /* large files: start to write them back, all is synced at the end */
-    struct layer_result *result;   /* entries and file_bytes are counted here */
+    struct layer_result *result; /* entries and file_bytes are counted here */
+    bool refuse_devices;
+    struct room room;              /* of the target */
     struct spill_list directories; /* entries for folders, whose times are set last */
     uint32_t uid, gid;             /* of this process */
 };

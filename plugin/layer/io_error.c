@@ -17,6 +17,11 @@ int io_error(struct reason *why, int error, const char *what, const char *name)
         return refuse(why, CONDITION_EXHAUSTED,
                       "cannot %s %s: the quota is used up; remove snapshots or raise it", what,
                       quoted(bytes_of(name)));
+    case EFBIG:
+        return refuse(why, CONDITION_INVALID,
+                      "cannot %s %s: it is larger than the file system takes; the layer must be "
+                      "built anew",
+                      what, quoted(bytes_of(name)));
     case ENAMETOOLONG:
         return refuse(why, CONDITION_INVALID,
                       "cannot %s %s: the name is longer than the file system takes (255 bytes, "

@@ -110,6 +110,7 @@ static int layer_with_tree(struct layer *layer, const struct layer_request *requ
         .chunks = LAYER_CHUNKS,
         .verify = request->verify,
         .size_limit = request->size_limit,
+        .ratio_limit = request->ratio_limit,
         .cancel = request->cancel,
     };
     int done = apply_init(&layer->apply, &layer->tree, request, result, why);

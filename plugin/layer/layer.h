@@ -27,6 +27,16 @@ enum whiteout_style {
                          trusted.overlay.opaque on a directory */
 };
 
+/* What keeps a layer from filling the place it is written to. */
+struct layer_room {
+    /* Whether there is room for PENDING bytes: for what comes until it is asked again, and for what
+     * this layer wrote and the file system may not count as used yet. Called by the thread that
+     * applies the layer, before the first entry and then every few MiB. CONDITION_EXHAUSTED: too
+     * little is left; it is asked once more when all is on the disk (SETTLED), and that counts. */
+    int (*look)(void *context, uint64_t pending, bool settled, struct reason *why);
+    void *context;
+};
+
 struct layer_request {
     int blob;              /* the layer as it lies in the content store; borrowed */
     const uint8_t *verify; /* expected SHA-256 of the blob's own bytes, or NULL not to check */
@@ -35,10 +45,13 @@ struct layer_request {
     const char *const *lowers; /* for WHITEOUT_OVERLAY: the mount's lower folders, nearest first,
                                   NULL at the end; a missing parent takes its metadata from there */
     const struct io_engine *engine;
-    unsigned writers;          /* threads that write files; 0 for a number fit for this machine */
-    uint64_t size_limit;       /* uncompressed bytes allowed, 0 for no limit */
-    bool sync;                 /* syncfs() the target before answering */
-    const atomic_bool *cancel; /* set by another thread to stop; may be NULL */
+    unsigned writers;     /* threads that write files; 0 for a number fit for this machine */
+    uint64_t size_limit;  /* uncompressed bytes allowed, 0 for no limit */
+    unsigned ratio_limit; /* times the blob's size, see stream.h; 0 for no limit */
+    bool refuse_devices;  /* character and block devices are refused */
+    const struct layer_room *room; /* borrowed; NULL: until the disk is full */
+    bool sync;                     /* syncfs() the target before answering */
+    const atomic_bool *cancel;     /* set by another thread to stop; may be NULL */
 };
 
 struct layer_result {
@@ -53,7 +66,7 @@ struct layer_result {
 /* Runs on the calling thread and on threads of its own, which are gone when it returns. On any
  * result but 0 the target holds a part of the layer and shall be thrown away.
  * CONDITION_INVALID: the layer is malformed or refused; CONDITION_EXHAUSTED: no space or inodes, or
- * SIZE_LIMIT passed; CONDITION_CANCELLED: *CANCEL was set. Memory: at most 64 MiB for each call,
+ * a limit passed; CONDITION_CANCELLED: *CANCEL was set. Memory: at most 64 MiB for each call,
  * whatever the layer holds (docs/extraction.md shows the sum). */
 int layer_apply(const struct layer_request *request, struct layer_result *result,
                 struct reason *why);

@@ -45,6 +45,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STREAM_READ_AHEAD (1024 * 1024) /* bytes of the blob that the kernel is asked for early */
@@ -58,6 +59,8 @@ struct stream {
     bool verify;
     uint8_t expected[DIGEST_SIZE];
     uint64_t size_limit;
+    uint64_t ratio_size; /* uncompressed bytes that the ratio allows; 0: any */
+    unsigned ratio_limit;
     const atomic_bool *cancel;
 
     struct chunk_pool *pool;
@@ -137,15 +140,33 @@ static int stream_read_blob(void *context, uint8_t *buffer, size_t room, size_t 
     return 0;
 }
 
+/* Whether the layer may have SIZE bytes uncompressed. */
+static int stream_check_size(const struct stream *stream, uint64_t size, struct reason *why)
+{
+    if (stream->size_limit != 0 && size > stream->size_limit)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "the layer holds more than the %" PRIu64
+                      " bytes that apply.size_limit allows it uncompressed: raise that setting, or "
+                      "refuse the image",
+                      stream->size_limit);
+    if (stream->ratio_size != 0 && size > stream->ratio_size)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "the layer inflates to more than %" PRIu64
+                      " bytes, which is more than %u times its blob (apply.ratio_limit) and more "
+                      "than any layer may have: it may be a bomb; refuse the image, or raise that "
+                      "setting",
+                      stream->ratio_size, stream->ratio_limit);
+    return 0;
+}
+
 /* Hands CHUNK with LENGTH bytes to both queues, or gives it back if it is empty. */
 static int stream_put(struct stream *stream, struct chunk *chunk, size_t length, struct reason *why)
 {
-    if (stream->size_limit != 0 && stream->size + length > stream->size_limit) {
+    int result = stream_check_size(stream, stream->size + length, why);
+
+    if (result) {
         chunk_unref(chunk);
-        return refuse(why, CONDITION_EXHAUSTED,
-                      "the layer holds more than the %" PRIu64
-                      " bytes allowed for it uncompressed: raise the limit or refuse the image",
-                      stream->size_limit);
+        return result;
     }
     if (length == 0) {
         chunk_unref(chunk);
@@ -259,6 +280,17 @@ static EVP_MD_CTX *stream_hash_new(void)
     return NULL;
 }
 
+/* What RATIO_LIMIT comes to for the blob. One whose size is not to be had is taken for empty. */
+static uint64_t stream_ratio_size(int blob, unsigned ratio_limit)
+{
+    struct stat status;
+    uint64_t size = fstat(blob, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
+
+    if (ratio_limit == 0 || __builtin_mul_overflow(size, ratio_limit, &size))
+        return 0;
+    return size > STREAM_RATIO_FREE ? size : STREAM_RATIO_FREE;
+}
+
 /* Frees what the threads worked with; they are gone, or never were. */
 static void stream_free(struct stream *stream)
 {
@@ -309,6 +341,8 @@ int stream_open(struct stream **stream, int blob, const struct stream_options *o
         return failure(why, ENOMEM, "make room to read a layer");
     made->blob = blob;
     made->size_limit = options->size_limit;
+    made->ratio_limit = options->ratio_limit;
+    made->ratio_size = stream_ratio_size(blob, options->ratio_limit);
     made->cancel = options->cancel;
     made->verify = options->verify != NULL;
     if (made->verify)

@@ -20,10 +20,17 @@ struct stream;
 
 #define DIGEST_SIZE 32 /* bytes of a SHA-256 */
 
+/* Uncompressed bytes from which on the ratio of a layer counts: a small layer of zeros is packed a
+ * thousandfold, and harms nobody. */
+#define STREAM_RATIO_FREE (UINT64_C(1) << 30)
+
 struct stream_options {
-    size_t chunks;             /* in flight at most, of CHUNK_SIZE bytes each */
-    const uint8_t *verify;     /* expected SHA-256 of the blob's own bytes (DIGEST_SIZE), or NULL */
-    uint64_t size_limit;       /* uncompressed bytes allowed, 0 for no limit */
+    size_t chunks;         /* in flight at most, of CHUNK_SIZE bytes each */
+    const uint8_t *verify; /* expected SHA-256 of the blob's own bytes (DIGEST_SIZE), or NULL */
+    uint64_t size_limit;   /* uncompressed bytes allowed, 0 for no limit */
+    /* Uncompressed bytes allowed for each byte of the blob, 0 for no limit; STREAM_RATIO_FREE are
+     * allowed whatever the blob's size. */
+    unsigned ratio_limit;
     const atomic_bool *cancel; /* looked at between chunks; may be NULL */
 };
 

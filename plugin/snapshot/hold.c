@@ -2,6 +2,7 @@
 #include "snapshot/service.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <unistd.h>
 
 static int check_active(struct store_txn *txn, void *context, struct reason *why)
@@ -120,4 +121,21 @@ int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
     if (result == CONDITION_NOT_FOUND) /* the reaper passed it over while it was held */
         reaper_call(snapshots);
     return result;
+}
+
+int snapshots_room(struct snapshots *snapshots, uint64_t bytes, struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    struct pool_status pool;
+    int result = options->ops->status(options->backend, &pool, why);
+
+    if (result)
+        return result;
+    if (pool.available > pool.reserve && pool.available - pool.reserve >= bytes)
+        return 0;
+    return refuse(why, CONDITION_EXHAUSTED,
+                  "the pool %s is too full for it: %" PRIu64 " MiB are available, of which %" PRIu64
+                  " MiB are kept for removals: remove images or containers (`cowsnap status` shows "
+                  "what is used), or make it larger (`cowsnap pool grow`)",
+                  pool.path, pool.available >> 20, pool.reserve >> 20);
 }

@@ -118,6 +118,10 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
 int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why);
 
+/* Whether the pool has room for BYTES and its reserve. CONDITION_EXHAUSTED says how much there is,
+ * and what to do. */
+int snapshots_room(struct snapshots *snapshots, uint64_t bytes, struct reason *why);
+
 /* ---- for the operator ---- */
 
 struct snapshots_figures {

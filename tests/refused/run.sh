@@ -20,10 +20,11 @@ rig_loop_mount ext4 "$RIG_DIR/t" 16G
 mkdir -p "$RIG_DIR/t/root" "$RIG_DIR/t/tmp"
 "$RIG_PYTHON" "$RIG_TESTS/corpus/odd_layers.py" "$RIG_DIR/t/corpus" >/dev/null
 # Clones that lie ready would look like traces.
+# A server whose root has a configuration of its own takes that (limits_test.go).
 printf '[apply]\nverify_blobs = true\n[snapshots]\nstock = 0\n' >"$RIG_DIR/config.toml"
 # shellcheck disable=SC2016
-printf '#!/bin/sh\nexec "%s" --config "%s" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
-    "$COWSNAPD" "$RIG_DIR/config.toml" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
+printf '#!/bin/sh\nconfig=%s\n[ ! -e "$1/config.toml" ] || config=$1/config.toml\nexec "%s" --config "$config" --root "$1" --address "$1/s.sock" --content-root "$1/content" %s\n' \
+    "$RIG_DIR/config.toml" "$COWSNAPD" "${COWSNAPD_FLAGS:-}" >"$RIG_DIR/serve"
 chmod +x "$RIG_DIR/serve"
 
 status=0

@@ -57,6 +57,8 @@ static void every_setting_can_be_set(void **state)
                                    "concurrent = 4\n"
                                    "verify_blobs = true\n"
                                    "size_limit = 1073741824\n"
+                                   "ratio_limit = 30\n"
+                                   "allow_device_nodes = false\n"
                                    "[server]\n"
                                    "workers = 5\n"
                                    "queue_limit = 6\n"
@@ -91,6 +93,8 @@ static void every_setting_can_be_set(void **state)
     assert_int_equal(config.apply.concurrent, 4);
     assert_true(config.apply.verify_blobs);
     assert_int_equal(config.apply.size_limit, 1 << 30);
+    assert_int_equal(config.apply.ratio_limit, 30);
+    assert_false(config.apply.allow_device_nodes);
     assert_int_equal(config.server.workers, 5);
     assert_int_equal(config.server.queue_limit, 6);
     assert_int_equal(config.server.grace_seconds, 7);
@@ -282,6 +286,8 @@ static void the_example_says_the_defaults(void **state)
     example.backend = example.apply.io_engine = "?";
     example.pool.size = example.apply.size_limit = 1;
     example.apply.writers = example.apply.concurrent = 1;
+    example.apply.ratio_limit = 1;
+    example.apply.allow_device_nodes = false;
     example.apply.verify_blobs = example.snapshots.share_layers = true;
     example.snapshots.seal = false;
     example.snapshots.stock = 1;

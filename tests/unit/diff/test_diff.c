@@ -440,6 +440,43 @@ static void a_layer_past_the_limit_is_refused(void **state)
     assert_int_equal(apply(rig), 0);
 }
 
+static void a_layer_with_a_device_is_refused_where_that_is_set(void **state)
+{
+    struct diff_rig *rig = *state;
+
+    tar_builder_header(&rig->tar,
+                       &(struct tar_member){.name = "n", .type = '3', .format = TAR_FORMAT_USTAR});
+    store_layer(rig);
+    rig->options.refuse_devices = true;
+    reopen(rig);
+    assert_int_equal(apply(rig), CONDITION_INVALID);
+    assert_non_null(strstr(rig->why.text, "apply.allow_device_nodes"));
+    nothing_is_left_of_it(rig);
+    rig->options.refuse_devices = false;
+    reopen(rig);
+    assert_int_equal(apply(rig), 0);
+}
+
+static void a_layer_does_not_eat_the_pools_reserve(void **state)
+{
+    struct diff_rig *rig = *state;
+
+    store_large_file(rig);
+    memory_backend_set_room(rig->service->backend, LARGE, LARGE);
+    assert_int_equal(apply(rig), CONDITION_EXHAUSTED);
+    assert_non_null(strstr(rig->why.text, "the pool /memory is too full for it: 40 MiB are "
+                                          "available, of which 40 MiB are kept for removals"));
+    assert_string_equal(tree_rig_list(rig->tree, "volume"), "");
+    nothing_is_left_of_it(rig);
+    /* the folder of another snapshotter is not in the pool */
+    assert_int_equal(apply_to_foreign(rig), 0);
+    /* too little for all of it, had not all been used that is counted */
+    memory_backend_set_room(rig->service->backend, LARGE, LARGE / 2);
+    syncs = 0;
+    assert_int_equal(apply(rig), 0);
+    assert_in_range(syncs, 2, 6);
+}
+
 static void a_caller_that_is_gone_stops_it(void **state)
 {
     struct diff_rig *rig = *state;
@@ -603,6 +640,8 @@ int main(void)
         with_rig(a_snapshot_that_is_being_written_is_not_written_by_two),
         with_rig(a_blob_that_is_not_what_its_digest_says_is_refused),
         with_rig(a_layer_past_the_limit_is_refused),
+        with_rig(a_layer_with_a_device_is_refused_where_that_is_set),
+        with_rig(a_layer_does_not_eat_the_pools_reserve),
         with_rig(a_caller_that_is_gone_stops_it),
         with_rig(a_removal_in_the_middle_is_told_as_what_it_is),
         with_rig(a_removal_at_the_last_moment_too),

@@ -5,6 +5,7 @@
 #include "layer/layer.h"
 
 #include "base/scoped.h"
+#include "layer/room.h"
 #include "unit/cmocka_setup.h"
 #include "unit/layer/tar_builder.h"
 #include "unit/layer/tree_rig.h"
@@ -608,6 +609,123 @@ static void the_size_limit_holds(void **state)
     assert_int_equal(apply(rig), CONDITION_EXHAUSTED);
 }
 
+static void device_nodes_are_refused_where_they_are_not_allowed(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->request.refuse_devices = true;
+    for (char type = '3'; type <= '4'; type++) {
+        tar_builder_header(&rig->tar, &(struct tar_member){.name = "n",
+                                                           .type = type,
+                                                           .device_major = 8,
+                                                           .device_minor = 3,
+                                                           .format = TAR_FORMAT_USTAR});
+        refuses(rig, type == '3' ? "entry \"n\": a character device (8:3), and "
+                                   "apply.allow_device_nodes is false"
+                                 : "a block device (8:3)");
+    }
+    add(rig, '6', "p", NULL);
+    applies(rig, "p|");
+}
+
+/* A file larger than any file system takes has no data for it: it is a map with one hole. */
+static void a_file_larger_than_the_file_system_takes_is_refused(void **state)
+{
+    struct rig *rig = *state;
+
+    tar_builder_pax(&rig->tar, "GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name",
+                    "huge", "GNU.sparse.realsize", "9223372036854775807", NULL);
+    tar_builder_header(
+        &rig->tar,
+        &(struct tar_member){.name = "x", .type = '0', .size = 512, .format = TAR_FORMAT_USTAR});
+    tar_builder_data(&rig->tar, "1\n9223372036854775807\n0\n", 24);
+    refuses(rig, "larger than the file system takes");
+}
+
+/* What was asked of a layer_room, and what it answers. */
+struct watch {
+    unsigned looks, settled;
+    uint64_t most; /* pending */
+    uint64_t room; /* bytes; what is pending beyond it is refused */
+    bool full;     /* all is refused */
+};
+
+static int watch_look(void *context, uint64_t pending, bool settled, struct reason *why)
+{
+    struct watch *watch = context;
+
+    watch->looks++;
+    watch->settled += settled;
+    if (pending > watch->most)
+        watch->most = pending;
+    return watch->full || pending > watch->room ? refuse(why, CONDITION_EXHAUSTED, "it is full")
+                                                : 0;
+}
+
+static void add_large_file(struct rig *rig, size_t size)
+{
+    char *data = calloc(1, size);
+
+    assert_non_null(data);
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "large",
+                                                       .type = '0',
+                                                       .size = (int64_t)size,
+                                                       .format = TAR_FORMAT_USTAR});
+    tar_builder_data(&rig->tar, data, size);
+    free(data);
+}
+
+static void room_is_asked_for_at_the_start_and_on_the_way(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = UINT64_MAX};
+    const struct layer_room room = {watch_look, &watch};
+
+    rig->request.room = &room;
+    add_large_file(rig, 4 * ROOM_STEP);
+    assert_int_equal(apply(rig), 0);
+    assert_in_range(watch.looks, 4, 5);
+    assert_int_equal(watch.settled, 0);
+    assert_in_range(watch.most, 4 * ROOM_STEP, 6 * ROOM_STEP);
+}
+
+static void what_may_not_count_yet_is_settled_before_it_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = 2 * ROOM_STEP};
+    const struct layer_room room = {watch_look, &watch};
+
+    rig->request.room = &room;
+    add_large_file(rig, 4 * ROOM_STEP);
+    assert_int_equal(apply(rig), 0);
+    assert_in_range(watch.settled, 1, 4);
+    assert_int_equal(rig->result.file_bytes, 4 * ROOM_STEP);
+}
+
+static void a_layer_ends_where_no_room_is_left(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.full = true};
+    const struct layer_room room = {watch_look, &watch};
+
+    rig->request.room = &room;
+    add_file(rig, "f", "text");
+    assert_int_equal(apply(rig), CONDITION_EXHAUSTED);
+    assert_non_null(strstr(rig->tree.why.text, "it is full"));
+    assert_string_equal(tree_rig_list(&rig->tree, "."), "");
+    assert_int_equal(watch.looks, 2);
+    /* headers alone take room as well */
+    watch = (struct watch){.room = ROOM_STEP + 4096 * 3};
+    for (int i = 0; i < 3000; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%d", i);
+        add(rig, '0', name, NULL);
+    }
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(watch.settled, 1);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -639,6 +757,11 @@ int main(void)
         with_rig(a_folder_that_the_layer_takes_away_again_is_refused),
         with_rig(a_full_disk_ends_it_with_its_own_sentence),
         with_rig(the_size_limit_holds),
+        with_rig(device_nodes_are_refused_where_they_are_not_allowed),
+        with_rig(a_file_larger_than_the_file_system_takes_is_refused),
+        with_rig(room_is_asked_for_at_the_start_and_on_the_way),
+        with_rig(what_may_not_count_yet_is_settled_before_it_is_refused),
+        with_rig(a_layer_ends_where_no_room_is_left),
     };
 
     if (!tree_rig_is_root())

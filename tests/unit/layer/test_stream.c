@@ -261,6 +261,7 @@ static void the_size_limit_is_the_last_size_allowed(void **state)
         assert_int_equal(result, i < 3 ? 0 : CONDITION_EXHAUSTED);
         if (result) {
             assert_non_null(strstr(why.text, "786431 bytes"));
+            assert_non_null(strstr(why.text, "apply.size_limit"));
             assert_true(out.length <= options.size_limit);
         }
         stream_close(stream);
@@ -268,6 +269,48 @@ static void the_size_limit_is_the_last_size_allowed(void **state)
         rig_bytes_free(&out);
     }
     rig_bytes_free(&sample);
+}
+
+/* 16 MiB of zeros, over and over, as members or frames of their own. */
+static void the_ratio_counts_beyond_a_gibibyte(void **state)
+{
+    const size_t piece = 16 << 20, pieces = STREAM_RATIO_FREE / piece;
+    struct rig_bytes zeros = {.data = calloc(1, piece), .length = piece}, packed = {0};
+
+    (void)state;
+    assert_non_null(zeros.data);
+    append_as(2, &packed, &zeros);
+    for (int i = 0; i < 4; i++) {
+        /* one piece more than is free, in a blob that may be that large, or not; just what is free;
+         * and no limit */
+        size_t count = i == 2 ? pieces : pieces + 1;
+        unsigned fits =
+            (unsigned)((count * piece + count * packed.length - 1) / (count * packed.length));
+        struct stream_options options = {.chunks = 3,
+                                         .ratio_limit = i == 0   ? fits
+                                                        : i == 3 ? 0
+                                                                 : 10};
+        struct rig_bytes bytes = {0};
+        struct reason why = {0};
+        struct stream_sum sum;
+        struct stream *stream;
+        int result;
+
+        for (size_t at = 0; at < count; at++)
+            rig_append(&bytes, packed.data, packed.length);
+        scoped_fd int blob = blob_of(&bytes);
+        assert_int_equal(stream_open(&stream, blob, &options, NULL), 0);
+        result = stream_finish(stream, &sum, &why);
+        assert_int_equal(result, i == 1 ? CONDITION_EXHAUSTED : 0);
+        if (result) {
+            assert_non_null(strstr(why.text, "apply.ratio_limit"));
+            assert_non_null(strstr(why.text, "more than 10 times its blob"));
+        }
+        stream_close(stream);
+        rig_bytes_free(&bytes);
+    }
+    rig_bytes_free(&zeros);
+    rig_bytes_free(&packed);
 }
 
 static void cancelling_ends_a_stream_whose_caller_stands_still(void **state)
@@ -532,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_wrong_digest_of_the_blob_is_told_by_finish),
         cmocka_unit_test(the_digest_of_the_blob_covers_padding_behind_the_data),
         cmocka_unit_test(the_size_limit_is_the_last_size_allowed),
+        cmocka_unit_test(the_ratio_counts_beyond_a_gibibyte),
         cmocka_unit_test(cancelling_ends_a_stream_whose_caller_stands_still),
         cmocka_unit_test(cancelling_reaches_a_caller_that_waits_for_the_next_chunk),
         cmocka_unit_test(closing_does_not_wait_for_a_blob_that_gives_nothing),

@@ -17,6 +17,7 @@ struct backend {
     uint64_t forbidden; /* number; 0 for none */
     unsigned syncs;
     bool counts_slowly;
+    _Atomic uint64_t available, reserve;
     bool gate_closed;
     unsigned waiting;
 };
@@ -27,6 +28,7 @@ struct backend *memory_backend_new(void)
 
     pthread_mutex_init(&backend->lock, NULL);
     pthread_cond_init(&backend->changed, NULL);
+    memory_backend_set_room(backend, UINT64_C(1) << 40, 0);
     return backend;
 }
 
@@ -171,6 +173,12 @@ void memory_backend_refuse(struct backend *backend, uint64_t id, int result)
     pthread_mutex_unlock(&backend->lock);
 }
 
+void memory_backend_set_room(struct backend *backend, uint64_t available, uint64_t reserve)
+{
+    backend->available = available;
+    backend->reserve = reserve;
+}
+
 void memory_backend_count_slowly(struct backend *backend)
 {
     pthread_mutex_lock(&backend->lock);
@@ -312,9 +320,12 @@ static int memory_each(struct backend *backend, backend_visit *visit, void *cont
 
 static int memory_status(struct backend *backend, struct pool_status *status, struct reason *why)
 {
-    (void)backend;
     (void)why;
-    *status = (struct pool_status){.description = "memory", .path = "/memory", .writable = true};
+    *status = (struct pool_status){.description = "memory",
+                                   .path = "/memory",
+                                   .available = backend->available,
+                                   .reserve = backend->reserve,
+                                   .writable = true};
     return 0;
 }
 

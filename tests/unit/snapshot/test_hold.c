@@ -514,6 +514,24 @@ static void a_removal_reaches_a_writer_on_another_thread(void **state)
     memory_backend_wait_for_end(rig->backend, id);
 }
 
+static void the_pools_reserve_is_nobodys_room(void **state)
+{
+    struct rig *rig = *state;
+    const uint64_t mib = 1 << 20;
+
+    memory_backend_set_room(rig->backend, 100 * mib, 10 * mib);
+    assert_int_equal(snapshots_room(rig->snapshots, 0, &rig->why), 0);
+    assert_int_equal(snapshots_room(rig->snapshots, 90 * mib, &rig->why), 0);
+    assert_int_equal(snapshots_room(rig->snapshots, 90 * mib + 1, &rig->why), CONDITION_EXHAUSTED);
+    assert_non_null(strstr(rig->why.text, "100 MiB are available, of which 10 MiB are kept"));
+    assert_int_equal(snapshots_room(rig->snapshots, UINT64_MAX, &rig->why), CONDITION_EXHAUSTED);
+    /* what is left of the reserve is not room, whatever is asked for */
+    memory_backend_set_room(rig->backend, 10 * mib, 10 * mib);
+    assert_int_equal(snapshots_room(rig->snapshots, 0, &rig->why), CONDITION_EXHAUSTED);
+    memory_backend_set_room(rig->backend, 9 * mib, 10 * mib);
+    assert_int_equal(snapshots_room(rig->snapshots, 0, &rig->why), CONDITION_EXHAUSTED);
+}
+
 int main(void)
 {
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -535,6 +553,7 @@ int main(void)
         with_rig(a_figure_that_is_not_exact_is_not_taken_for_known),
         with_rig(of_many_one_at_a_time_holds),
         with_rig(a_removal_reaches_a_writer_on_another_thread),
+        with_rig(the_pools_reserve_is_nobodys_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
+)
+
+// packedZeros is a layer of one file of so many bytes, all zero: pieces, each packed by itself.
+func packedZeros(t *testing.T, size int64, program string, arguments ...string) digest.Digest {
+	t.Helper()
+	const piece = 64 << 20
+	var header bytes.Buffer
+	must(t, tar.NewWriter(&header).WriteHeader(&tar.Header{Name: "file", Typeflag: tar.TypeReg, Size: size, Mode: 0o644}))
+	blob := compressed(t, &header, program, arguments...)
+	zeroes := compressed(t, io.LimitReader(zeros{}, piece), program, arguments...)
+	for left := size; left > 0; left -= piece {
+		blob = append(blob, zeroes...)
+	}
+	return store(t, append(blob, compressed(t, io.LimitReader(zeros{}, 1024), program, arguments...)...))
+}
+
+// What inflates to very much more than it is, is refused once it is large, and leaves nothing.
+func TestBombs(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		id   func() digest.Digest
+		code codes.Code
+	}{
+		{"2 GiB of zeros as zstd", func() digest.Digest { return packedZeros(t, 2<<30, "zstd", "-q", "-c") }, codes.ResourceExhausted},
+		{"2 GiB of zeros as gzip", func() digest.Digest { return packedZeros(t, 2<<30, "gzip", "-c") }, codes.ResourceExhausted},
+		{"512 MiB of zeros as zstd", func() digest.Digest { return packedZeros(t, 512<<20, "zstd", "-q", "-c") }, codes.OK},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			id := c.id()
+			leavesNoTrace(t, func() {
+				active := key(t, "active")
+				err := apply(ctx, id, prepare(t, active, ""))
+				if c.code == codes.OK {
+					must(t, err)
+				} else {
+					wantStatus(t, err, c.code, id.String(), "500 times its blob", "apply.ratio_limit")
+				}
+				must(t, shared.Remove(ctx, active))
+			})
+		})
+	}
+}
+
+// withServer runs f while another server stands for the shared one, with that configuration.
+func withServer(t *testing.T, config string, f func()) {
+	t.Helper()
+	first := shared
+	other := &server{root: filepath.Join(filepath.Dir(first.root), "limited")}
+	must(t, os.Mkdir(other.root, 0o711))
+	must(t, os.WriteFile(filepath.Join(other.root, "config.toml"), []byte(config), 0o600))
+	must(t, other.start())
+	shared = other
+	defer func() {
+		shared = first
+		if err := other.stop(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		must(t, syscall.Unmount(filepath.Join(other.root, "pool"), 0))
+		must(t, os.RemoveAll(other.root))
+	}()
+	f()
+}
+
+// free is what the pool's file system has left, and what of that is kept.
+func free(t *testing.T) (available, reserve uint64) {
+	t.Helper()
+	var fs syscall.Statfs_t
+	must(t, syscall.Statfs(filepath.Join(shared.root, "pool"), &fs))
+	return fs.Bavail * uint64(fs.Bsize), fs.Blocks * uint64(fs.Bsize) / 32
+}
+
+func TestSetLimits(t *testing.T) {
+	config := "[pool]\nsize = '1GiB'\n[apply]\nallow_device_nodes = false\nsize_limit = '3GiB'\n[snapshots]\nstock = 0\n"
+	withServer(t, config, func() {
+		t.Run("device nodes", func(t *testing.T) {
+			for flag, word := range map[byte]string{tar.TypeChar: "a character device (1:3)", tar.TypeBlock: "a block device (1:3)"} {
+				id := store(t, archive(t, file("file"), tar.Header{Name: "node", Typeflag: flag, Devmajor: 1, Devminor: 3}))
+				active := key(t, "active")
+				err := apply(ctx, id, prepare(t, active, ""))
+				wantStatus(t, err, codes.InvalidArgument, id.String(), `"node"`, word, "apply.allow_device_nodes")
+				must(t, shared.Remove(ctx, active))
+			}
+			active := key(t, "active")
+			must(t, apply(ctx, store(t, archive(t, tar.Header{Name: "pipe", Typeflag: tar.TypeFifo})), prepare(t, active, "")))
+			must(t, shared.Remove(ctx, active))
+		})
+		t.Run("size", func(t *testing.T) {
+			active := key(t, "active")
+			err := apply(ctx, bigLayer(t), prepare(t, active, ""))
+			wantStatus(t, err, codes.ResourceExhausted)
+			must(t, shared.Remove(ctx, active))
+			must(t, cleanup())
+		})
+		t.Run("the pool's reserve", func(t *testing.T) {
+			content, err := io.ReadAll(fileOf(t, rand.New(rand.NewSource(1)), 1200<<20))
+			must(t, err)
+			id := store(t, content)
+			active := key(t, "active")
+			mounts := prepare(t, active, "")
+			_, reserve := free(t)
+			least, ended, watched := ^uint64(0), make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(watched)
+				for {
+					var fs syscall.Statfs_t
+					if syscall.Statfs(filepath.Join(shared.root, "pool"), &fs) == nil && fs.Bavail*uint64(fs.Bsize) < least {
+						least = fs.Bavail * uint64(fs.Bsize)
+					}
+					select {
+					case <-ended:
+						return
+					case <-time.After(time.Millisecond):
+					}
+				}
+			}()
+			err = apply(ctx, id, mounts)
+			close(ended)
+			<-watched
+			wantStatus(t, err, codes.ResourceExhausted, id.String(), "kept for removals", "cowsnap pool grow")
+			t.Logf("%v; least %d MiB, reserve %d MiB", err, least>>20, reserve>>20)
+			if least < reserve {
+				t.Errorf("there were %d bytes left at a time, and %d are kept", least, reserve)
+			}
+			must(t, shared.Remove(ctx, active))
+			must(t, cleanup())
+			// and all is well again, without a restart
+			must(t, apply(ctx, store(t, archive(t, file("file"))), prepare(t, active, "")))
+			must(t, shared.Remove(ctx, active))
+		})
+	})
+}
