@@ -34,6 +34,8 @@ const char *advice_kind_name(enum check_kind kind)
         return "index-lacks";
     case CHECK_INDEX_STALE:
         return "index-stale";
+    case CHECK_CONTENT:
+        return "content";
     }
     return "unknown";
 }
@@ -186,12 +188,25 @@ static char *say_children(const struct check_finding *finding)
                  : NULL;
 }
 
+static char *say_content(const struct check_finding *finding)
+{
+    scoped_free char *image = image_command(finding->key);
+
+    return image
+               ? text("remove the containers of its image, then the image (%s), and pull it again; "
+                      "look into the kernel's log for what its disk did",
+                      image)
+               : NULL;
+}
+
 static char *say_by_hand(const struct check_finding *finding)
 {
     scoped_free char *forget = forget_command(finding->key);
 
     if (!forget)
         return NULL;
+    if (finding->kind == CHECK_CONTENT)
+        return say_content(finding);
     if (finding->kind == CHECK_INDEX_LACKS)
         return text("another snapshot has this key: %s, then check again with --repair", forget);
     return text("it is kept, since its own files may be whole; remove the containers of its image, "

@@ -7,8 +7,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-enum { FLAG_REPAIR };
+enum { FLAG_REPAIR, FLAG_CONTENT };
 
 /* What is printed is gathered first: of a check that fails half-way, nothing is told. */
 struct report {
@@ -16,6 +17,7 @@ struct report {
     struct json json;
     FILE *stream;
     unsigned long long differences, repaired;
+    struct check_tally tally; /* of a check of files */
 };
 
 static void add_json(struct json *json, const struct check_finding *finding, const char *advice)
@@ -58,12 +60,42 @@ static void begin_json(struct report *report, bool repair)
     json_array(&report->json, "findings");
 }
 
-static void end_json(struct report *report)
+static void end_json(struct report *report, bool content)
 {
     json_end(&report->json);
     json_number(&report->json, "differences", report->differences);
     json_number(&report->json, "repaired", report->repaired);
+    if (content) {
+        json_number(&report->json, "compared", report->tally.compared);
+        json_number(&report->json, "unrecorded", report->tally.unrecorded);
+    }
     json_end(&report->json);
+}
+
+/* Those named by KEYs, or all. */
+static int ask_for_content(const struct daemon *daemon, const struct arguments *arguments,
+                           struct report *report, struct reason *why)
+{
+    scoped_free struct bytes *keys = calloc(arguments->word_count + 1, sizeof(*keys));
+
+    if (!keys)
+        return failure(why, ENOMEM, "ask for a check of files");
+    for (size_t i = 0; i < arguments->word_count; i++)
+        keys[i] = bytes_of(arguments->words[i]);
+    return control_client_check_content(daemon->client, keys, arguments->word_count, add_finding,
+                                        report, &report->tally, why);
+}
+
+static void end_text(struct report *report, bool some, bool content)
+{
+    if (report->differences == 0 && !some)
+        fputs("The store and the pool agree.\n", report->stream);
+    if (content)
+        fprintf(
+            report->stream,
+            "Files compared with what layers had: %llu snapshot%s; %llu without a record of it.\n",
+            (unsigned long long)report->tally.compared, report->tally.compared == 1 ? "" : "s",
+            (unsigned long long)report->tally.unrecorded);
 }
 
 static int ask(const struct arguments *arguments, struct report *report, bool repair,
@@ -74,7 +106,11 @@ static int ask(const struct arguments *arguments, struct report *report, bool re
 
     if (result)
         return result;
-    result = control_client_check(daemon.client, repair, add_finding, report, why);
+    result = arguments->word_count
+                 ? 0
+                 : control_client_check(daemon.client, repair, add_finding, report, why);
+    if (!result && arguments->values[FLAG_CONTENT])
+        result = ask_for_content(&daemon, arguments, report, why);
     if (result == CONDITION_DEADLINE)
         return refuse(why, result,
                       "the check was not over within %d seconds: look into cowsnapd's log for the "
@@ -84,24 +120,27 @@ static int ask(const struct arguments *arguments, struct report *report, bool re
 }
 
 /* The sentence that makes the exit status tell of differences. */
-static int conclude(const struct report *report, struct reason *why)
+static int conclude(const struct report *report, bool content, struct reason *why)
 {
     if (report->differences == 0)
         return 0;
-    return refuse(why, CONDITION_PRECONDITION,
-                  "%llu difference%s between the store and the pool, "
-                  "%llu of them repaired",
-                  report->differences, report->differences == 1 ? "" : "s", report->repaired);
+    return refuse(why, CONDITION_PRECONDITION, "%llu difference%s%s, %llu of them repaired",
+                  report->differences, report->differences == 1 ? "" : "s",
+                  content ? "" : " between the store and the pool", report->repaired);
 }
 
 static int run_check(const struct arguments *arguments, struct reason *why)
 {
     bool repair = arguments->values[FLAG_REPAIR] != NULL;
+    bool content = arguments->values[FLAG_CONTENT] != NULL;
     struct report report = {.as_json = arguments->json};
     scoped_free char *text = NULL;
     size_t length;
     int result;
 
+    if (arguments->word_count && (!content || repair))
+        return refuse(why, CONDITION_INVALID,
+                      "check takes keys with --content alone; without keys it looks at everything");
     report.stream = open_memstream(&text, &length);
     if (!report.stream)
         return failure(why, errno, "print what is wrong");
@@ -109,35 +148,41 @@ static int run_check(const struct arguments *arguments, struct reason *why)
         begin_json(&report, repair);
     result = ask(arguments, &report, repair, why);
     if (report.as_json)
-        end_json(&report);
-    else if (report.differences == 0)
-        fputs("The store and the pool agree.\n", report.stream);
+        end_json(&report, content);
+    else
+        end_text(&report, arguments->word_count > 0, content);
     if (fclose(report.stream) && !result)
         result = failure(why, errno, "print what is wrong");
     if (result)
         return result;
     fwrite(text, 1, length, stdout);
-    return conclude(&report, why);
+    return conclude(&report, content, why);
 }
 
 static const struct command_flag flags[] = {
     [FLAG_REPAIR] = {"repair", false},
+    [FLAG_CONTENT] = {"content", false},
     {NULL, false},
 };
 
 const struct command command_check = {
     .name = "check",
-    .words = "",
+    .words = "[KEY...]",
     .summary = "Compare the store with the pool, and mend what is safe to mend",
     .details =
         "      --repair          mend what is safe: end volumes that no snapshot has; remove\n"
         "                        snapshots that lost their volume and records that cannot be\n"
         "                        read, if no other was made of them and nothing is at work on\n"
         "                        them; mend the store's indexes\n"
+        "      --content         compare the files of committed snapshots, or of those called "
+        "KEY,\n"
+        "                        with what their layers had, too; reads them all. It is known for\n"
+        "                        layers unpacked while apply.record_content was true\n"
         "\n"
         "Each difference is one line: the thing, what is wrong with it, and what to do. Children\n"
         "come before their parents, so that commands in the lines can be run as they come. The\n"
         "exit status is 0 when there is none and 1 when there is any, repaired or not.\n",
     .flags = flags,
+    .words_most = 1000,
     .run = run_check,
 };

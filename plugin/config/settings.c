@@ -54,6 +54,7 @@ const struct setting settings[] = {
     {"apply.size_limit", NULL, SETTING_SIZE, AT(apply.size_limit), .least = MIB, .most = EIB},
     {"apply.ratio_limit", NULL, SETTING_NUMBER, AT(apply.ratio_limit), .most = 1000000},
     {"apply.allow_device_nodes", NULL, SETTING_SWITCH, AT(apply.allow_device_nodes)},
+    {"apply.record_content", NULL, SETTING_SWITCH, AT(apply.record_content)},
     {"server.workers", NULL, SETTING_NUMBER, AT(server.workers), .most = 256},
     {"server.queue_limit", NULL, SETTING_NUMBER, AT(server.queue_limit), .most = 65536},
     {"server.grace_seconds", NULL, SETTING_NUMBER, AT(server.grace_seconds), .most = 3600},

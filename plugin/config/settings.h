@@ -26,7 +26,7 @@ struct setting {
     uint64_t least, most;     /* SETTING_PATH: most bytes of it */
 };
 
-#define SETTINGS 27
+#define SETTINGS 28
 extern const struct setting settings[SETTINGS];
 
 /* Sets it from TEXT, as a flag or a TOML string gives it, or from NUMBER or ON. CONDITION_INVALID

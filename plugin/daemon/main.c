@@ -18,10 +18,13 @@
 #include "snapshot/snapshots.h"
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Statuses; 2 tells a service manager not to try again. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -30,6 +33,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct daemon {
     struct config config;
     struct root root;
+    int manifests;
     struct store *store;
     const struct backend_ops *ops;
     struct backend *backend;
@@ -51,6 +55,20 @@ static int daemon_open_storage(struct daemon *daemon, struct reason *why)
     return daemon->ops->open(&daemon->backend, &backend, why);
 }
 
+/* What was recorded can be looked at, and has to be removed, also when nothing more is. */
+static int daemon_open_manifests(struct daemon *daemon, struct reason *why)
+{
+    const char name[] = "manifests";
+    int root = daemon->root.directory;
+
+    if (daemon->config.apply.record_content && mkdirat(root, name, 0700) < 0 && errno != EEXIST)
+        return failure(why, errno, "make the folder %s in root", name);
+    daemon->manifests = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (daemon->manifests < 0 && errno != ENOENT)
+        return failure(why, errno, "open the folder %s in root", name);
+    return 0;
+}
+
 static int daemon_open_services(struct daemon *daemon, struct reason *why)
 {
     const struct config *config = &daemon->config;
@@ -60,7 +78,8 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                           .mount_style = config->pool.mount_style,
                                           .share_layers = config->snapshots.share_layers,
                                           .seal = config->snapshots.seal,
-                                          .stock = config->snapshots.stock};
+                                          .stock = config->snapshots.stock,
+                                          .manifests = daemon->manifests};
     int result = snapshots_open(&daemon->snapshots, &snapshots, why);
 
     if (result)
@@ -77,7 +96,8 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                 .verify_blobs = config->apply.verify_blobs,
                                 .size_limit = config->apply.size_limit,
                                 .ratio_limit = config->apply.ratio_limit,
-                                .refuse_devices = !config->apply.allow_device_nodes};
+                                .refuse_devices = !config->apply.allow_device_nodes,
+                                .record_content = config->apply.record_content};
 
     result = diff_open(&daemon->diff, &diff, why);
     if (result)
@@ -130,6 +150,9 @@ static int daemon_start(struct daemon *daemon, struct reason *why)
     result = daemon_open_storage(daemon, why);
     if (result)
         return result;
+    result = daemon_open_manifests(daemon, why);
+    if (result)
+        return result;
     result = daemon_open_services(daemon, why);
     if (result)
         return result;
@@ -148,6 +171,9 @@ static void daemon_stop(struct daemon *daemon)
         daemon->ops->close(daemon->backend);
     daemon->backend = NULL;
     daemon->store = store_close(daemon->store);
+    if (daemon->manifests >= 0)
+        close(daemon->manifests);
+    daemon->manifests = -1;
     root_close(&daemon->root);
     config_clear(&daemon->config);
 }
@@ -166,7 +192,7 @@ static int print(const char *text)
 
 int main(int argc, char **argv)
 {
-    struct daemon daemon = {.root = ROOT_CLOSED};
+    struct daemon daemon = {.root = ROOT_CLOSED, .manifests = -1};
     struct options options;
     struct reason why = {0};
     int result;

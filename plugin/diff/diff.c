@@ -7,6 +7,7 @@
 #include "diff/content.h"
 #include "diff/target.h"
 #include "layer/layer.h"
+#include "layer/manifest.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -109,10 +110,26 @@ static int look_for_room(void *context, uint64_t pending, bool settled, struct r
     return snapshots_room(room->diff->options.snapshots, pending + (settled ? 0 : others), why);
 }
 
+/* Where what is written is noted; NULL where it is not. */
+static struct manifest *record_content(struct diff *diff, const struct target *target)
+{
+    struct manifest *manifest = NULL;
+    struct reason why = {0};
+    int fd = target->ours ? snapshots_manifest(diff->options.snapshots, &target->hold,
+                                               diff->options.record_content)
+                          : -1;
+
+    if (fd >= 0 && manifest_begin(&manifest, fd, &why))
+        log_warn("the content of snapshot #%" PRIu64 " is not recorded: %s", target->hold.id,
+                 why.text);
+    return manifest;
+}
+
 static int extract(struct diff *diff, const struct diff_apply_request *request, int blob,
                    const uint8_t *digest, const struct target *target, struct layer_result *result,
                    struct reason *why)
 {
+    struct manifest *manifest = record_content(diff, target);
     struct diff_room pool = {.diff = diff};
     const struct layer_room room = {.look = look_for_room, .context = &pool};
     const struct layer_request layer = {
@@ -127,13 +144,18 @@ static int extract(struct diff *diff, const struct diff_apply_request *request, 
         .ratio_limit = diff->options.ratio_limit,
         .refuse_devices = diff->options.refuse_devices,
         .room = target->ours ? &room : NULL,
+        .manifest = manifest,
         .sync = target->ours || request->sync,
         .cancel = request->cancel,
     };
+    struct reason trouble = {0};
     int outcome;
 
     outcome = layer_apply(&layer, result, why);
     atomic_fetch_sub(&diff->pending, pool.pending);
+    if (manifest_end(manifest, outcome == 0, &trouble))
+        log_warn("the content of snapshot #%" PRIu64 " is not recorded: %s", target->hold.id,
+                 trouble.text);
     return outcome;
 }
 

@@ -30,6 +30,7 @@ struct diff_options {
     uint64_t size_limit;  /* uncompressed bytes of one layer, 0 for no limit */
     unsigned ratio_limit; /* times its blob that a layer may inflate to (layer.h), 0 for any */
     bool refuse_devices;  /* layers with device nodes are refused */
+    bool record_content;  /* what layers write is noted, for snapshots_check_content() */
 };
 
 int diff_open(struct diff **diff, const struct diff_options *options, struct reason *why);

@@ -2,7 +2,9 @@
 #include "layer/apply.h"
 
 #include "base/bytes.h"
+#include "layer/content_sum.h"
 #include "layer/io_error.h"
+#include "layer/manifest.h"
 #include "layer/metadata.h"
 #include "layer/whiteout.h"
 
@@ -136,6 +138,7 @@ static int apply_directory(struct apply *apply, struct directory *parent, const 
         result = metadata_put(made->fd, name, &metadata, why);
     if (result)
         return result;
+    manifest_put(tree->manifest, parent->name, base, entry, !there, "", 0);
     made->plain = made->plain_mode = metadata.plain_owner && metadata.plain_mode;
     if (!made->plain)
         directory_look(tree->cache, made);
@@ -191,6 +194,7 @@ static int apply_special(struct apply *apply, struct directory *parent, const ch
                 (unsigned)makedev(entry->device_major, entry->device_minor)) < 0)
         return io_error(why, errno, "make the device", base);
     apply->tree->inodes++;
+    manifest_put(apply->tree->manifest, parent->name, base, entry, false, entry->link, 0);
     return metadata_put_at(parent->fd, base, entry->type, &metadata, why);
 }
 
@@ -271,12 +275,16 @@ static int apply_hardlink(struct apply *apply, struct directory *parent, const c
                       quoted(bytes_of(entry->link)));
     if (linkat(folder->fd, target, parent->fd, base, 0) < 0)
         return io_error(why, errno, "make the hard link", base);
+    manifest_put(apply->tree->manifest, parent->name, base, entry, false, "", 0);
     return metadata_put_at(parent->fd, base, ENTRY_HARDLINK, &metadata, why);
 }
 
-static int apply_file_data(struct apply *apply, struct tar_reader *reader, struct reason *why)
+/* *SUM becomes that of the file's bytes where one is kept. */
+static int apply_file_data(struct apply *apply, const struct entry *entry,
+                           struct tar_reader *reader, uint64_t *sum, struct reason *why)
 {
     struct writer_pool *writers = apply->tree->writers;
+    uint64_t at = 0;
 
     for (;;) {
         struct tar_run run;
@@ -284,6 +292,13 @@ static int apply_file_data(struct apply *apply, struct tar_reader *reader, struc
 
         if (!result)
             result = apply_cancelled(apply, why);
+        if (!result && apply->tree->manifest) {
+            uint64_t until = run.length ? run.offset : entry->size;
+
+            *sum = content_sum_zeros(*sum, until - at);
+            *sum = content_sum_add(*sum, run.data, run.length);
+            at = until + run.length;
+        }
         if (result || run.length == 0)
             return result;
         result = writer_pool_data(writers, run.chunk, run.data, run.length, run.offset, why);
@@ -313,6 +328,7 @@ static int apply_file(struct apply *apply, struct directory *parent, const char 
         .xattrs = metadata.xattrs,
         .xattr_count = metadata.xattr_count,
     };
+    uint64_t sum = CONTENT_SUM_EMPTY;
     int result = apply_clear(apply, parent, base, why);
 
     if (!result)
@@ -322,9 +338,10 @@ static int apply_file(struct apply *apply, struct directory *parent, const char 
     directory_cache_handed(apply->tree->cache, parent);
     apply->tree->inodes++;
     if (entry->size > 0)
-        result = apply_file_data(apply, reader, why);
+        result = apply_file_data(apply, entry, reader, &sum, why);
     if (!result)
         result = writer_pool_end(apply->tree->writers, why);
+    manifest_put(apply->tree->manifest, parent->name, base, entry, false, "", sum);
     return result;
 }
 

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct manifest;
+
 /* How a whiteout is kept. */
 enum whiteout_style {
     WHITEOUT_DELETE,  /* the target holds the lower layers' files: remove them */
@@ -50,6 +52,7 @@ struct layer_request {
     unsigned ratio_limit; /* times the blob's size, see stream.h; 0 for no limit */
     bool refuse_devices;  /* character and block devices are refused */
     const struct layer_room *room; /* borrowed; NULL: until the disk is full */
+    struct manifest *manifest;     /* what is written is noted there; borrowed; NULL for no note */
     bool sync;                     /* syncfs() the target before answering */
     const atomic_bool *cancel;     /* set by another thread to stop; may be NULL */
 };

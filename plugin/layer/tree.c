@@ -5,6 +5,7 @@
 #include "base/scoped.h"
 #include "layer/io_error.h"
 #include "layer/lower.h"
+#include "layer/manifest.h"
 #include "layer/remove.h"
 
 #include <dirent.h>
@@ -44,6 +45,7 @@ int tree_init(struct tree *tree, const struct layer_request *request, unsigned w
 
     memset(tree, 0, sizeof(*tree));
     tree->lowers = request->lowers;
+    tree->manifest = request->manifest;
     tree->fd = openat(request->target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tree->fd < 0)
         return failure(why, errno, "cannot open the folder to unpack into");
@@ -143,7 +145,7 @@ int tree_look(struct tree *tree, struct directory *parent, const char *base, boo
     return 0;
 }
 
-/* A removal's watch: counts. */
+/* A removal's watch: counts, and notes. */
 static int tree_removes(void *context, int folder, const char *folder_name, const char *name,
                         bool directory, struct reason *why)
 {
@@ -156,6 +158,7 @@ static int tree_removes(void *context, int folder, const char *folder_name, cons
 
     if (result)
         return result;
+    manifest_gone(tree->manifest, folder_name, name);
     if (!ours)
         tree->removed = true;
     else if (tree->inodes > 0 &&
@@ -274,6 +277,7 @@ int tree_imply(struct tree *tree, struct directory *parent, const char *base,
     if (mkdirat(parent->fd, base, 0755) < 0)
         return io_error(why, errno, "make the missing folder", name);
     tree->inodes++;
+    manifest_imply(tree->manifest, parent->name, base);
     result = tree_note(tree, parent, base, NAME_IMPLIED, why);
     if (!result)
         result = tree_note(tree, parent, base, NAME_OUR_FOLDER, why);

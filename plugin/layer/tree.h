@@ -28,6 +28,7 @@ struct tree {
     struct name_set *names;
     struct writer_pool *writers;
     const char *const *lowers;
+    struct manifest *manifest; /* NULL: nothing is noted */
 
     uint64_t inodes; /* made and not removed again */
     bool removed;    /* something that the layer did not make was removed */

@@ -157,14 +157,11 @@ struct findings_visit {
     void *context;
 };
 
-static int visit_findings(void *context, const ProtobufCMessage *reply, struct reason *why)
+static int visit_items(const struct findings_visit *each, Cowsnap__Control__V1__Finding **items,
+                       size_t count, struct reason *why)
 {
-    const Cowsnap__Control__V1__CheckResponse *response =
-        (const Cowsnap__Control__V1__CheckResponse *)reply;
-    const struct findings_visit *each = context;
-
-    for (size_t i = 0; i < response->n_findings; i++) {
-        const Cowsnap__Control__V1__Finding *item = response->findings[i];
+    for (size_t i = 0; i < count; i++) {
+        const Cowsnap__Control__V1__Finding *item = items[i];
         const struct check_finding finding = {
             .kind = (enum check_kind)item->kind,
             .outcome = (enum check_outcome)item->outcome,
@@ -178,6 +175,14 @@ static int visit_findings(void *context, const ProtobufCMessage *reply, struct r
             return result;
     }
     return 0;
+}
+
+static int visit_findings(void *context, const ProtobufCMessage *reply, struct reason *why)
+{
+    const Cowsnap__Control__V1__CheckResponse *response =
+        (const Cowsnap__Control__V1__CheckResponse *)reply;
+
+    return visit_items(context, response->findings, response->n_findings, why);
 }
 
 int control_client_check(struct client *client, bool repair, check_visit *visit, void *context,
@@ -194,4 +199,43 @@ int control_client_check(struct client *client, bool repair, check_visit *visit,
 
     message.repair = repair;
     return client_stream(client, &request, visit_findings, &each, NULL, why);
+}
+
+struct content_visit {
+    struct findings_visit findings;
+    struct check_tally *tally;
+};
+
+static int visit_content(void *context, const ProtobufCMessage *reply, struct reason *why)
+{
+    const Cowsnap__Control__V1__CheckContentResponse *response =
+        (const Cowsnap__Control__V1__CheckContentResponse *)reply;
+    const struct content_visit *each = context;
+
+    *each->tally = (struct check_tally){response->compared, response->unrecorded};
+    return visit_items(&each->findings, response->findings, response->n_findings, why);
+}
+
+int control_client_check_content(struct client *client, const struct bytes *keys, size_t key_count,
+                                 check_visit *visit, void *context, struct check_tally *tally,
+                                 struct reason *why)
+{
+    Cowsnap__Control__V1__CheckContentRequest message =
+        COWSNAP__CONTROL__V1__CHECK_CONTENT_REQUEST__INIT;
+    struct client_request request = {
+        .method = CONTROL "CheckContent",
+        .message = &message.base,
+        .reply = TYPE(check_content_response),
+    };
+    scoped_free ProtobufCBinaryData *list = calloc(key_count + 1, sizeof(*list));
+    struct content_visit each = {{visit, context}, tally};
+
+    if (!list)
+        return failure(why, ENOMEM, "ask for a check of files");
+    for (size_t i = 0; i < key_count; i++)
+        list[i] = message_binary(keys[i]);
+    message.keys = list;
+    message.n_keys = key_count;
+    *tally = (struct check_tally){0};
+    return client_stream(client, &request, visit_content, &each, NULL, why);
 }

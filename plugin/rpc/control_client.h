@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "rpc/client.h"
-#include "snapshot/check.h"
+#include "snapshot/check_content.h"
 #include "snapshot/snapshots.h"
 
 #include <cowsnap/control.pb-c.h>
@@ -42,5 +42,10 @@ int control_client_check_pool(struct client *client, struct pool_verdict *verdic
  * ones that this program does not know. */
 int control_client_check(struct client *client, bool repair, check_visit *visit, void *context,
                          struct reason *why);
+
+/* snapshots_check_content() in the daemon, under the same terms; waits for as long as it takes. */
+int control_client_check_content(struct client *client, const struct bytes *keys, size_t key_count,
+                                 check_visit *visit, void *context, struct check_tally *tally,
+                                 struct reason *why);
 
 #endif

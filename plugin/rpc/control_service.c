@@ -6,6 +6,7 @@
 #include "rpc/service.h"
 #include "rpc/stream.h"
 #include "snapshot/check.h"
+#include "snapshot/check_content.h"
 #include "snapshot/snapshots.h"
 
 #include <cowsnap/control.pb-c.h>
@@ -191,6 +192,35 @@ static int handle_check(struct call *call, const ProtobufCMessage *message,
     return stream_flush(&stream, why);
 }
 
+static int handle_check_content(struct call *call, const ProtobufCMessage *message,
+                                const struct services *services, struct reason *why)
+{
+    const Cowsnap__Control__V1__CheckContentRequest *request =
+        (const Cowsnap__Control__V1__CheckContentRequest *)message;
+    Cowsnap__Control__V1__CheckContentResponse last =
+        COWSNAP__CONTROL__V1__CHECK_CONTENT_RESPONSE__INIT;
+    scoped(stream_clear) struct stream stream = {.call = call};
+    scoped_free struct bytes *keys = calloc(request->n_keys + 1, sizeof(*keys));
+    struct check_tally tally;
+    grpc_byte_buffer *buffer;
+    int result;
+
+    if (!keys)
+        return failure(why, ENOMEM, "read the keys");
+    for (size_t i = 0; i < request->n_keys; i++)
+        keys[i] = message_bytes(request->keys[i]);
+    result = snapshots_check_content(services->snapshots, keys, request->n_keys, call_cancel(call),
+                                     add_finding, &stream, &tally, why);
+    if (!result)
+        result = stream_flush(&stream, why);
+    if (result)
+        return result;
+    last.compared = tally.compared;
+    last.unrecorded = tally.unrecorded;
+    result = message_pack(&buffer, &last.base, why);
+    return result ? result : call_send(call, buffer, why);
+}
+
 static const struct method methods[] = {
     {"Status", &cowsnap__control__v1__status_request__descriptor, handle_status, LANE_SHORT, false},
     {"Snapshots", &cowsnap__control__v1__snapshots_request__descriptor, handle_snapshots,
@@ -201,6 +231,8 @@ static const struct method methods[] = {
     {"CheckPool", &cowsnap__control__v1__check_pool_request__descriptor, handle_check_pool,
      LANE_LONG, false},
     {"Check", &cowsnap__control__v1__check_request__descriptor, handle_check, LANE_LONG, false},
+    {"CheckContent", &cowsnap__control__v1__check_content_request__descriptor, handle_check_content,
+     LANE_LONG, false},
 };
 
 const struct service service_control = {

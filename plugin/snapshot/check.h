@@ -25,6 +25,7 @@ enum check_kind {
     CHECK_PARENT_NOT_COMMITTED = 5,
     CHECK_INDEX_LACKS = 6, /* an index of the store does not lead to a record */
     CHECK_INDEX_STALE = 7, /* or leads to one that is gone, or is another */
+    CHECK_CONTENT = 8,     /* a file is not as its layer had it (check_content.h) */
 };
 
 /* What becomes of it. These numbers go over the wire as well. */

@@ -10,6 +10,7 @@
 #include "base/step.h"
 #include "snapshot/info.h"
 #include "snapshot/labels.h"
+#include "snapshot/manifests.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
@@ -141,8 +142,10 @@ int snapshots_commit(struct snapshots *snapshots, struct bytes name, struct byte
         labels_clean(&commit.arena, labels, label_count, &commit.labels, &commit.label_count, why);
     if (!result)
         result = pin_for_commit(snapshots, &commit, &pin, why);
-    if (!result && !commit.durable)
+    if (!result && !commit.durable) {
+        manifests_drop(snapshots, commit.id); /* others may have written into it, too */
         result = make_durable(snapshots, &commit, why);
+    }
     STEP("commit.durable");
     if (!result)
         result = store_write(snapshots->options.store, change, &commit, why);

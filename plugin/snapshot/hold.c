@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/manifests.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
@@ -138,4 +139,9 @@ int snapshots_room(struct snapshots *snapshots, uint64_t bytes, struct reason *w
                   " MiB are kept for removals: remove images or containers (`cowsnap status` shows "
                   "what is used), or make it larger (`cowsnap pool grow`)",
                   pool.path, pool.available >> 20, pool.reserve >> 20);
+}
+
+int snapshots_manifest(struct snapshots *snapshots, const struct snapshot_hold *hold, bool record)
+{
+    return manifests_make(snapshots, hold->id, record);
 }

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/step.h"
+#include "snapshot/manifests.h"
 #include "snapshot/service.h"
 
 #include <string.h>
@@ -70,6 +71,7 @@ static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient, st
                           (unsigned long long)id);
         pins_take(&snapshots->pins, &pin, id, PIN_ALONE);
     }
+    manifests_drop(snapshots, id);
     result = snapshots->options.ops->remove(snapshots->options.backend, id, why);
     pins_drop(&snapshots->pins, &pin);
     return result;

@@ -30,6 +30,7 @@ struct snapshots_options {
     bool share_layers; /* answer ALREADY_EXISTS to a Prepare for a layer that is here already */
     bool seal;         /* make committed volumes read-only in the background, where ops can */
     unsigned stock;    /* clones at most that lie ready for parents in demand; 0: none */
+    int manifests;     /* folder for what layers wrote; borrowed; 0: none */
 };
 
 /* Settles what a crash left behind (recover.c), then starts the background threads. */
@@ -117,6 +118,11 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
  * without WRITTEN. */
 int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why);
+
+/* For each layer that is written into the snapshot: an empty file for what it writes (see
+ * layer/manifest.h), to be closed by the caller. -1 without RECORD, when none can be had,
+ * or the snapshot holds more than this layer; then what was recorded before counts no more. */
+int snapshots_manifest(struct snapshots *snapshots, const struct snapshot_hold *hold, bool record);
 
 /* Whether the pool has room for BYTES and its reserve. CONDITION_EXHAUSTED says how much there is,
  * and what to do. */

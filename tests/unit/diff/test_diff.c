@@ -6,7 +6,9 @@
 
 #include "diff/diff.h"
 
+#include "base/scoped.h"
 #include "diff/target.h"
+#include "snapshot/check_content.h"
 #include "unit/cmocka_setup.h"
 #include "unit/layer/tar_builder.h"
 #include "unit/layer/tree_rig.h"
@@ -477,6 +479,115 @@ static void a_layer_does_not_eat_the_pools_reserve(void **state)
     assert_in_range(syncs, 2, 6);
 }
 
+/* ---- what is recorded of it ---- */
+
+/* Starts anew with a folder for records; to be closed by the test. */
+static int record_content(struct diff_rig *rig)
+{
+    tree_rig_folder(rig->tree, "manifests");
+    rig_stop(rig->service);
+    rig->service->manifests =
+        openat(rig->tree->fd, "manifests", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(rig->service->manifests > 0);
+    rig_start(rig->service);
+    rig->options.record_content = true;
+    reopen(rig);
+    return rig->service->manifests;
+}
+
+static int take_finding(void *context, const struct check_finding *finding, struct reason *why)
+{
+    char *text = context;
+    size_t used = strlen(text);
+
+    (void)why;
+    assert_int_equal(finding->kind, CHECK_CONTENT);
+    assert_int_equal(finding->outcome, CHECK_BY_HAND);
+    snprintf(text + used, 256 - used, "%.*s: %s\n", (int)finding->key.length,
+             (const char *)finding->key.data, finding->problem);
+    return 0;
+}
+
+/* What a check of KEY (NULL: of all) finds. */
+static void check_finds(struct diff_rig *rig, const char *key, unsigned compared,
+                        unsigned unrecorded, const char *wanted)
+{
+    struct bytes keys = bytes_of(key ? key : "");
+    struct check_tally tally;
+    char text[256] = "";
+
+    assert_int_equal(snapshots_check_content(rig->service->snapshots, &keys, key != NULL, NULL,
+                                             take_finding, text, &tally, &rig->why),
+                     0);
+    assert_string_equal(text, wanted);
+    assert_int_equal(tally.compared, compared);
+    assert_int_equal(tally.unrecorded, unrecorded);
+}
+
+static void a_byte_that_changes_later_is_found(void **state)
+{
+    struct diff_rig *rig = *state;
+    scoped_fd int manifests = record_content(rig), file = -1;
+    const struct bytes unknown = bytes_of("b");
+    struct check_tally tally;
+
+    store_one_file(rig);
+    assert_int_equal(apply(rig), 0);
+    check_finds(rig, NULL, 0, 0, ""); /* it is not committed yet */
+    assert_int_equal(rig_commit(rig->service, "n", "a"), 0);
+    check_finds(rig, NULL, 1, 0, "");
+    check_finds(rig, "n", 1, 0, "");
+    file = openat(rig->tree->fd, "volume/f", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(file, "u", 1, 0), 1);
+    check_finds(rig, NULL, 1, 0, "n: \"f\": its bytes are others\n");
+    check_finds(rig, "n", 1, 0, "n: \"f\": its bytes are others\n");
+    assert_int_equal(snapshots_check_content(rig->service->snapshots, &unknown, 1, NULL,
+                                             take_finding, NULL, &tally, &rig->why),
+                     CONDITION_NOT_FOUND);
+    assert_string_equal(rig->why.text, "there is no committed snapshot \"b\"");
+    /* the record goes with its snapshot */
+    assert_string_equal(tree_rig_list(rig->tree, "manifests"), "1=#113");
+    assert_int_equal(rig_remove(rig->service, "n"), 0);
+    assert_int_equal(rig_cleanup(rig->service), 0);
+    assert_string_equal(tree_rig_list(rig->tree, "manifests"), "");
+}
+
+static void what_was_not_written_by_one_layer_alone_is_not_compared(void **state)
+{
+    struct diff_rig *rig = *state;
+    scoped_fd int manifests = record_content(rig);
+    struct mounts mounts = {0};
+
+    store_one_file(rig);
+    /* a second layer */
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(rig_commit(rig->service, "two", "a"), 0);
+    check_finds(rig, NULL, 0, 1, "");
+    /* mounts were asked for afterwards, and may have been written to */
+    assert_int_equal(rig_prepare(rig->service, "b", NULL), 0);
+    assert_int_equal(apply_to(rig, "bind", "/memory/2", writable), 0);
+    assert_int_equal(snapshots_mounts(rig->service->snapshots, bytes_of("b"), &mounts, NULL), 0);
+    mounts_clear(&mounts);
+    assert_int_equal(rig_commit(rig->service, "written", "b"), 0);
+    check_finds(rig, "written", 0, 1, "");
+    /* a layer that failed before */
+    assert_int_equal(rig_prepare(rig->service, "c", NULL), 0);
+    rig->cancel = true;
+    assert_int_equal(apply_to(rig, "bind", "/memory/3", writable), CONDITION_CANCELLED);
+    rig->cancel = false;
+    assert_int_equal(apply_to(rig, "bind", "/memory/3", writable), 0);
+    assert_int_equal(rig_commit(rig->service, "again", "c"), 0);
+    check_finds(rig, "again", 0, 1, "");
+    /* it is not recorded at all any more */
+    rig->options.record_content = false;
+    reopen(rig);
+    assert_int_equal(rig_prepare(rig->service, "d", NULL), 0);
+    assert_int_equal(apply_to(rig, "bind", "/memory/4", writable), 0);
+    assert_int_equal(rig_commit(rig->service, "off", "d"), 0);
+    check_finds(rig, NULL, 0, 4, "");
+}
+
 static void a_caller_that_is_gone_stops_it(void **state)
 {
     struct diff_rig *rig = *state;
@@ -642,6 +753,8 @@ int main(void)
         with_rig(a_layer_past_the_limit_is_refused),
         with_rig(a_layer_with_a_device_is_refused_where_that_is_set),
         with_rig(a_layer_does_not_eat_the_pools_reserve),
+        with_rig(a_byte_that_changes_later_is_found),
+        with_rig(what_was_not_written_by_one_layer_alone_is_not_compared),
         with_rig(a_caller_that_is_gone_stops_it),
         with_rig(a_removal_in_the_middle_is_told_as_what_it_is),
         with_rig(a_removal_at_the_last_moment_too),

@@ -298,6 +298,37 @@ static void a_check_repairs_only_when_it_is_asked_to(void **state)
     assert_string_equal(fakes_last(), "check repair");
 }
 
+static int see_content(void *context, const struct check_finding *finding, struct reason *reason)
+{
+    (void)reason;
+    ++*(unsigned *)context;
+    assert_int_equal(finding->kind, CHECK_CONTENT);
+    assert_int_equal(finding->id, 9);
+    assert_string_equal(finding->problem, "a byte");
+    return 0;
+}
+
+static void a_check_of_files_tells_findings_and_counts(void **state)
+{
+    const struct bytes keys[] = {{(const uint8_t *)"a\0b", 3}, bytes_of("c")};
+    struct rig *rig = *state;
+    struct reason reason = {0};
+    struct check_tally tally;
+    unsigned count = 0;
+
+    assert_int_equal(
+        control_client_check_content(rig->client, NULL, 0, see_content, &count, &tally, &reason),
+        0);
+    assert_int_equal(count, 1);
+    assert_int_equal(tally.compared, 3);
+    assert_int_equal(tally.unrecorded, 1ull << 33);
+    assert_string_equal(fakes_last(), "check content of 0: \"\" \"\"");
+    assert_int_equal(
+        control_client_check_content(rig->client, keys, 2, see_content, &count, &tally, &reason),
+        0);
+    assert_string_equal(fakes_last(), "check content of 2: \"a\\x00b\" \"c\"");
+}
+
 static void a_check_that_fails_says_so(void **state)
 {
     struct rig *rig = *state;
@@ -328,6 +359,7 @@ int main(void)
 
         in_rig(a_check_tells_each_finding),
         in_rig(a_check_repairs_only_when_it_is_asked_to),
+        in_rig(a_check_of_files_tells_findings_and_counts),
         in_rig(a_check_that_fails_says_so),
     };
 

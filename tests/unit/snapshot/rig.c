@@ -20,6 +20,7 @@ void rig_start(struct rig *rig)
         .share_layers = true,
         .seal = true,
         .stock = rig->stock,
+        .manifests = rig->manifests,
     };
 
     rig->why = (struct reason){0};

@@ -14,6 +14,7 @@ struct rig {
     struct backend *backend; /* the memory backend */
     struct snapshots *snapshots;
     /* from the next start on */
+    int manifests;                 /* folder for what layers wrote; the test's; 0 at first */
     unsigned stock;                /* clones that may lie ready; 0 at first */
     const struct backend_ops *ops; /* what the service sees in place of the memory backend, */
     struct backend *front;         /* for instance one that wraps it; the test's. NULL at first */
