@@ -21,6 +21,7 @@ static atomic_long step_left;          /* how often it is still to be passed */
 
 static int steps_list(void)
 {
+    /* cppcheck-suppress comparePointers ; the linker makes them ends of one array */
     for (const char *const *step = __start_cowsnap_steps; step < __stop_cowsnap_steps; step++)
         puts(*step);
     return fflush(stdout) == 0 ? 0 : 1;
@@ -28,6 +29,7 @@ static int steps_list(void)
 
 static const char *const *step_find(const char *name, size_t length)
 {
+    /* cppcheck-suppress comparePointers ; the linker makes them ends of one array */
     for (const char *const *step = __start_cowsnap_steps; step < __stop_cowsnap_steps; step++)
         if (strlen(*step) == length && memcmp(*step, name, length) == 0)
             return step;

@@ -76,7 +76,7 @@ int options_parse(struct options *options, int argc, char **argv, struct reason 
             options->help = true;
         else if (flag == FLAG_VERSION)
             options->version = true;
-        else
+        else if (flag >= FLAG_SETTING)
             options->values[flag - FLAG_SETTING] = optarg;
     }
     if (optind < argc)

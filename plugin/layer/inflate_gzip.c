@@ -33,6 +33,11 @@ _Static_assert(sizeof(((struct inflate_state *)0)->read_in) <= INFLATE_INPUT_MAR
                    GZIP_FIXED_SIZE <= INFLATE_INPUT_MARGIN / 2,
                "the window's margin holds what is read ahead");
 
+/* ISA-L up to 2.32.0 adds up lengths in 32 bits (docs/dependencies.md). */
+_Static_assert(INFLATE_INPUT_MARGIN + INFLATE_INPUT_SIZE <
+                   UINT32_MAX - sizeof(((struct inflate_state *)0)->tmp_in_buffer),
+               "no length given to ISA-L wraps");
+
 enum gzip_step { GZIP_HEADER, GZIP_DATA, GZIP_TRAILER, GZIP_END };
 
 struct inflater_handle {

@@ -424,7 +424,7 @@ static void writer_pool_push(struct writer_pool *pool)
 static void writer_pool_choose(struct writer_pool *pool, struct directory *directory)
 {
     unsigned least = 0;
-    unsigned costs[WRITERS_MOST];
+    unsigned costs[WRITERS_MOST] = {0};
 
     for (unsigned i = 0; i < pool->count; i++) {
         costs[i] = atomic_load_explicit(&pool->writers[i].cost, memory_order_relaxed);

@@ -125,6 +125,7 @@ static int follow(struct store_txn *txn, enum index_kind kind, const struct reco
     MDB_dbi index = index_table(txn->tables, kind);
     struct index_entry old = {.length = 0};
     struct index_entry new = {.length = 0};
+    /* cppcheck-suppress nullPointerRedundantCheck ; one of the two is there */
     uint64_t id = before ? before->id : now->id;
     struct packed_id packed = id_pack(id);
     MDB_val value = {sizeof(packed.bytes), packed.bytes};

@@ -28,7 +28,7 @@ struct index_check {
 static int is_stale(struct index_check *check, enum index_kind kind, MDB_val key, uint64_t id,
                     bool *stale, struct reason *why)
 {
-    struct index_entry entry;
+    struct index_entry entry = {.length = 0};
     struct record record;
 
     arena_reset(&check->arena);

@@ -43,6 +43,10 @@ def refused_layers():
     for name, (label, spoil, why) in corrupt().items():
         tar = small_layer(name)
         yield name, label, spoil(tar), tar, INVALID, why
+    # a frame that wants a window of 2 GiB, for a block of a few bytes as they are
+    tar = small_layer("zstd-window-2-gib")
+    window = b"\x28\xb5\x2f\xfd\x00\xa8" + (len(tar) << 3 | 1).to_bytes(3, "little") + tar
+    yield "zstd-window-2-gib", "zstd", window, tar, "UNIMPLEMENTED", "a zstd window of 2 GiB"
     one = f("n")
     hole = b"0123456789" * 100
     for name, tar, why in (
@@ -83,6 +87,8 @@ def refused_layers():
         ("tar-symlink-empty", one + s("m", ""), "a symlink without a target"),
         ("tar-symlink-too-long", one + s("m", "t" * 5000), "a symlink longer than a path may be"),
         ("tar-name-256", one + f("n" * 256), "a name longer than a file system takes"),
+        ("tar-name-10000-deep", one + f("d/" * 10000 + "f"), "a name longer than any path, of 10,000 folders"),
+        ("tar-name-5000", one + f("n" * 5000), "a name longer than any path"),
         ("tar-parent-is-file", one + f("f/x"), "a parent that is a file"),
         ("tar-parent-is-fifo", one + f("pipe/x"), "a parent that is a fifo"),
         ("tar-parent-symlink-to-file", one + f("l/x"), "a parent that is a symlink to a file"),

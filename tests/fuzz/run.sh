@@ -20,48 +20,6 @@ cmake --preset fuzz && cmake --build --preset fuzz --target fuzzers || exit 1
 corpora=$PWD/build/fuzz/corpus findings=$PWD/build/fuzz/findings
 mkdir -p "$findings"
 
-# seed NAME [PREFIX]: standard input becomes a seed of NAME, behind the bytes PREFIX.
-seed() {
-    local folder=$corpora/$1 file
-    mkdir -p "$folder"
-    file=$(mktemp "$folder/.seed.XXXXXX")
-    { printf '%b' "${2:-}" && cat; } >"$file"
-    mv "$file" "$folder/$(sha1sum "$file" | cut -d' ' -f1)"
-}
-
-# The first byte of some inputs tells their target how to go about it; see there.
-make_seeds() {
-    local layers=build/fuzz/layers file text
-    python3 tests/corpus/odd_layers.py "$layers" || return
-    for file in "$layers"/layers/* "$layers"/refused/*; do
-        if [ "$(stat -c %s "$file")" -gt 65536 ]; then continue; fi
-        case $file in
-        *.tar)
-            seed tar_reader '\x7f' <"$file"
-            seed inflate '\x00' <"$file"
-            ;;
-        *.gz | *.zst) seed inflate '\x00' <"$file" ;;
-        esac
-    done
-    seed config <docs/deploy/config.toml
-    for text in '30 mtime=1350244992.023960108\n11 path=a\n21 SCHILY.xattr.a=b\n' \
-        '22 GNU.sparse.map=0,1\n25 GNU.sparse.name=a/b\n'; do
-        printf '%b' "$text" | seed pax
-    done
-    printf '0,1,10,5,20,0' | seed sparse '\x00\x143;'
-    printf '2\n0\n1\n10\n5\n' | seed sparse '\x02\x14'
-    for text in 'kind==active' 'name~=/^a.*$/,labels."a.b"!=x' 'parent=="",labels.a\nname' \
-        'labels."containerd.io/snapshot.ref"=="sha256:\\x61\\u00e9"' 'name~=|a\|b|'; do
-        printf '%b' "$text" | seed filter
-    done
-    printf 'a\n1\nb\n2\na\n3\nlabels.a\nlabels' | seed labels '\x46'
-    for text in 'usr/lib/../x' '/../..//./a' './usr/./bin/'; do
-        printf '%s' "$text" | seed path
-    done
-    printf '\n\001x\022\003key\032\006parent"\006\n\001k\022\001v' | seed requests
-    printf '\n\003key\020\007\030\001' | seed record
-}
-
 # run NAME: one target, for SECONDS.
 run() {
     local name=$1 log=$findings/$1.log
@@ -79,6 +37,7 @@ run() {
     fi
 }
 
+. tests/fuzz/seeds.sh
 make_seeds || { echo "fuzz: no seeds could be made"; exit 1; }
 names=("$@")
 if [ ${#names[@]} = 0 ]; then

@@ -8,7 +8,9 @@ import (
 	"io"
 	"math/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +60,34 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// A file of one hole takes nothing, whatever its size is; one that the file system cannot have is refused.
+func TestHugeSparseFiles(t *testing.T) {
+	for size, code := range map[string]codes.Code{
+		"1099511627776": codes.OK, "9223372036854775807": codes.InvalidArgument} {
+		t.Run(size, func(t *testing.T) {
+			var layer bytes.Buffer
+			writer := tar.NewWriter(&layer)
+			must(t, writer.WriteHeader(&tar.Header{Name: "x", Typeflag: tar.TypeReg, Size: 512, PAXRecords: map[string]string{
+				"COW.sparse.major": "1", "COW.sparse.minor": "0", "COW.sparse.realsize": size}}))
+			_, err := writer.Write(append([]byte("1\n"+size+"\n0\n"), make([]byte, 507-len(size))...))
+			must(t, err)
+			must(t, writer.Close())
+			// archive/tar refuses to write what it takes for its own; the length of a record stays
+			id := store(t, bytes.ReplaceAll(layer.Bytes(), []byte("COW.sparse"), []byte("GNU.sparse")))
+			leavesNoTrace(t, func() {
+				active := key(t, "active")
+				err := apply(ctx, id, prepare(t, active, ""))
+				if code == codes.OK {
+					must(t, err)
+				} else {
+					wantStatus(t, err, code, id.String(), "larger than the file system takes")
+				}
+				must(t, shared.Remove(ctx, active))
+			})
+		})
+	}
+}
+
 // withServer runs f while another server stands for the shared one, with that configuration.
 func withServer(t *testing.T, config string, f func()) {
 	t.Helper()
@@ -87,7 +117,8 @@ func free(t *testing.T) (available, reserve uint64) {
 }
 
 func TestSetLimits(t *testing.T) {
-	config := "[pool]\nsize = '1GiB'\n[apply]\nallow_device_nodes = false\nsize_limit = '3GiB'\n[snapshots]\nstock = 0\n"
+	config := "[pool]\nsize = '1GiB'\n[apply]\nallow_device_nodes = false\nsize_limit = '3GiB'\n" +
+		"record_content = true\n[snapshots]\nstock = 0\nseal = false\n"
 	withServer(t, config, func() {
 		t.Run("device nodes", func(t *testing.T) {
 			for flag, word := range map[byte]string{tar.TypeChar: "a character device (1:3)", tar.TypeBlock: "a block device (1:3)"} {
@@ -107,6 +138,37 @@ func TestSetLimits(t *testing.T) {
 			wantStatus(t, err, codes.ResourceExhausted)
 			must(t, shared.Remove(ctx, active))
 			must(t, cleanup())
+		})
+		t.Run("a byte that changes in silence", func(t *testing.T) {
+			active, name := key(t, "active"), key(t, "name")
+			mounts := prepare(t, active, "")
+			must(t, apply(ctx, store(t, archive(t, file("folder/file"), file("other"))), mounts))
+			must(t, shared.Commit(ctx, name, active))
+			check := func(keys ...string) (string, error) {
+				arguments := append([]string{"check", "--content", "--address", filepath.Join(shared.root, "s.sock")}, keys...)
+				out, err := exec.Command(os.Getenv("REFUSED_TOOL"), arguments...).Output()
+				return string(out), err
+			}
+			whole := "Files compared with what layers had: 1 snapshot; 0 without a record of it.\n"
+			if out, err := check(); err != nil || out != "The store and the pool agree.\n"+whole {
+				t.Fatalf("of a whole layer it is said: %v, %s", err, out)
+			}
+			changed, err := os.OpenFile(filepath.Join(mounts[0].Source, "folder/file"), os.O_WRONLY, 0)
+			must(t, err)
+			_, err = changed.WriteAt([]byte("y"), 4)
+			must(t, err)
+			must(t, changed.Close())
+			for _, keys := range [][]string{nil, {name}} {
+				out, err := check(keys...)
+				if err == nil || !strings.Contains(out, `"folder/file": its bytes are others; remove`) || !strings.HasSuffix(out, whole) {
+					t.Fatalf("of a changed layer it is said: %v, %s", err, out)
+				}
+			}
+			must(t, shared.Remove(ctx, name))
+			must(t, cleanup())
+			if left := names(t, filepath.Join(shared.root, "manifests")); len(left) != 0 {
+				t.Fatalf("records are left: %v", left)
+			}
 		})
 		t.Run("the pool's reserve", func(t *testing.T) {
 			content, err := io.ReadAll(fileOf(t, rand.New(rand.NewSource(1)), 1200<<20))

@@ -28,10 +28,14 @@ printf '#!/bin/sh\nconfig=%s\n[ ! -e "$1/config.toml" ] || config=$1/config.toml
 chmod +x "$RIG_DIR/serve"
 
 status=0
-CONFORMANCE_SERVE=$RIG_DIR/serve CONFORMANCE_ROOT=$RIG_DIR/t/root REFUSED_CORPUS=$RIG_DIR/t/corpus \
+CONFORMANCE_SERVE=$RIG_DIR/serve CONFORMANCE_ROOT=$RIG_DIR/t/root REFUSED_CORPUS=$RIG_DIR/t/corpus REFUSED_TOOL=$COWSNAP \
     TMPDIR=$RIG_DIR/t/tmp "$suite" -test.v -test.timeout 10m "$@" >"$RIG_DIR/refused.log" 2>&1 &
 pid=$!
 rig_undo_later rig_stop "$pid" 10
 wait "$pid" || status=$?
 
-rig_go_verdict "bad input" "$RIG_DIR/refused.log" all "$status"
+layers='(RefusedLayers|NothingIsWrittenOutside|Bombs|HugeSparseFiles|SetLimits|Memory)'
+placed=$(grep -cE "^ +--- PASS: Test$layers/" "$RIG_DIR/refused.log" || true)
+escaped=$(grep -cE '^ +--- FAIL: TestNothingIsWrittenOutside/' "$RIG_DIR/refused.log" || true)
+rig_go_verdict "hostile layers: $placed refused or placed as expected, $escaped escaped; all bad input" \
+    "$RIG_DIR/refused.log" all "$status"
