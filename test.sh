@@ -44,6 +44,9 @@ step_differential() { tests/differential/run.sh; }
 step_differential_io_uring() { tests/differential/run.sh --engine io_uring; }
 step_differential_overlay() { tests/differential/run.sh overlay; }
 step_fuzz() { tests/fuzz/run.sh; }
+step_fuzz_afl() { tests/fuzz/run.sh --afl; }
+step_parser_coverage() { tests/fuzz/coverage.sh; }
+step_analysis() { tests/analysis/run.sh; }
 step_dm_thin() {
     install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- tests/dm-thin/run.sh unit tool
 }
@@ -61,7 +64,7 @@ step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool tool-pool)
 all=(
-    "${quick[@]}" install sanitizers threads fuzz
+    "${quick[@]}" install analysis sanitizers threads fuzz fuzz-afl parser-coverage
     conformance-by-subvolume refused kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay

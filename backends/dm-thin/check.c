@@ -78,9 +78,11 @@ int thin_pool_check(struct thin_pool *pool, const atomic_bool *cancel, struct po
                     struct reason *why)
 {
     scoped_free struct pool_status *status = malloc(sizeof(*status));
-    int result = status ? thin_pool_status(pool, status, why)
-                        : failure(why, ENOMEM, "check the thin pool %s", pool->name);
+    int result;
 
+    if (!status)
+        return failure(why, ENOMEM, "check the thin pool %s", pool->name);
+    result = thin_pool_status(pool, status, why);
     if (result != 0)
         return result;
     if (status->state == POOL_STATE_FAILED || status->state == POOL_STATE_NEEDS_CHECK)

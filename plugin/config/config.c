@@ -31,6 +31,7 @@ int config_defaults(struct config *config, struct reason *why)
         .apply.io_engine = "auto",
         .apply.ratio_limit = 500,
         .apply.allow_device_nodes = true,
+        .apply.record_content = true,
         .server.grace_seconds = 30,
         .snapshots.seal = true,
         .snapshots.stock = 128,

@@ -47,7 +47,7 @@ struct config {
         bool verify_blobs;       /* check the blob's own digest too; false */
         uint64_t size_limit;     /* uncompressed bytes of one layer; 0: none */
         unsigned ratio_limit;    /* times its blob that a large one may inflate to; 0: any; 500 */
-        bool record_content;     /* note what layers write, for `cowsnap check --content`; false */
+        bool record_content;     /* note what layers write, for `cowsnap check --content`; true */
         bool allow_device_nodes; /* take layers that hold them; true */
     } apply;
     struct {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # The seeds of the fuzz targets' corpora, made anew by tests/corpus. Source this file in the root of the
 # tree and call make_seeds; $corpora is the folder that has a folder for each target.
@@ -37,6 +37,12 @@ make_seeds() {
     for text in 'kind==active' 'name~=/^a.*$/,labels."a.b"!=x' 'parent=="",labels.a\nname' \
         'labels."containerd.io/snapshot.ref"=="sha256:\\x61\\u00e9"' 'name~=|a\|b|'; do
         printf '%b' "$text" | seed filter
+    done
+    # superblocks of volumes: ext4's in the second KiB, xfs's at the start; and lines of the kernel
+    { head -c 1080 /dev/zero && printf '\123\357' && head -c 100 /dev/zero; } | seed thin
+    { printf 'XFSB' && head -c 200 /dev/zero; } | seed thin
+    for text in '7 12/4096 10/1000 - rw discard_passdown queue_if_no_space - 1024' '2048 4095' '253:4 253:5 128 100 0' '253:6 7'; do
+        printf '%s' "$text" | seed thin
     done
     printf 'a\n1\nb\n2\na\n3\nlabels.a\nlabels' | seed labels '\x46'
     for text in 'usr/lib/../x' '/../..//./a' './usr/./bin/'; do

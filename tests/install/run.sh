@@ -20,4 +20,19 @@ if "$prefix/bin/cowsnapd" --no-such-flag >"$RIG_DIR/wrong.log" 2>&1; then
     rig_fail "cowsnapd takes a flag that does not exist"
 fi
 grep -q -- '--no-such-flag\|no-such-flag' "$RIG_DIR/wrong.log" || rig_fail "the message does not name the flag: $(cat "$RIG_DIR/wrong.log")"
+# How it is built (docs/security.md): a program at any address, whose tables and stacks cannot be turned into
+# code, with guarded stacks and checked calls.
+for program in cowsnapd cowsnap; do
+    file=$prefix/bin/$program
+    readelf -hld "$file" >"$RIG_DIR/elf"
+    grep -q 'Type: *DYN' "$RIG_DIR/elf" || rig_fail "$program is no position-independent program"
+    for mark in GNU_RELRO 'BIND_NOW\|Flags:.* NOW'; do
+        grep -q "$mark" "$RIG_DIR/elf" || rig_fail "$program has tables that stay writable"
+    done
+    grep -A 1 GNU_STACK "$RIG_DIR/elf" | grep -q ' RW ' || rig_fail "the stack of $program can be run"
+    for symbol in __stack_chk_fail __snprintf_chk; do
+        # counted, since a pipe that is left early would fail here
+        [ "$(nm -D "$file" | grep -c "$symbol")" -gt 0 ] || rig_fail "$program does not call $symbol"
+    done
+done
 echo "summary: $(find "$prefix" -type f | wc -l) files installed; $version"

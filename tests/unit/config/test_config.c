@@ -59,7 +59,7 @@ static void every_setting_can_be_set(void **state)
                                    "size_limit = 1073741824\n"
                                    "ratio_limit = 30\n"
                                    "allow_device_nodes = false\n"
-                                   "record_content = true\n"
+                                   "record_content = false\n"
                                    "[server]\n"
                                    "workers = 5\n"
                                    "queue_limit = 6\n"
@@ -96,7 +96,7 @@ static void every_setting_can_be_set(void **state)
     assert_int_equal(config.apply.size_limit, 1 << 30);
     assert_int_equal(config.apply.ratio_limit, 30);
     assert_false(config.apply.allow_device_nodes);
-    assert_true(config.apply.record_content);
+    assert_false(config.apply.record_content);
     assert_int_equal(config.server.workers, 5);
     assert_int_equal(config.server.queue_limit, 6);
     assert_int_equal(config.server.grace_seconds, 7);
@@ -290,7 +290,7 @@ static void the_example_says_the_defaults(void **state)
     example.apply.writers = example.apply.concurrent = 1;
     example.apply.ratio_limit = 1;
     example.apply.allow_device_nodes = false;
-    example.apply.record_content = true;
+    example.apply.record_content = false;
     example.apply.verify_blobs = example.snapshots.share_layers = true;
     example.snapshots.seal = false;
     example.snapshots.stock = 1;
