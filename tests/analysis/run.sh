@@ -3,16 +3,19 @@
 #
 #   tests/analysis/run.sh [cppcheck] [gcc] [clang-tidy]
 #
-# Looks for defects in the product's C without running it: by cppcheck, by gcc's analyzer and by clang-tidy
-# (.clang-tidy), all of them or those that are named. What they say beyond this is a failure:
-#   - cppcheck's memleak: it does not know the cleanup attribute, by which scoped_free and its like free.
-#     That nothing leaks is shown by LeakSanitizer in all unit tests (`test.sh sanitizers`).
+# Looks for defects in the product's C without running it: by cppcheck and gcc's analyzer, or by what is
+# named; clang-tidy (.clang-tidy) by name alone. What they say beyond this is a failure:
+#   - leaks of memory, of both: cppcheck does not know the cleanup attribute, by which scoped_free and its
+#     like free; gcc's analyzer (12) loses what a structure owns across a call. That nothing leaks is shown by
+#     LeakSanitizer in all unit tests (`test.sh sanitizers`).
+#   - gcc's analyzer runs on code that is not optimised: on other code it takes an initialisation that was
+#     optimised away for one that is missing.
 # Single places are excused where they stand, each with its reason.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
 tools=("$@")
-[ $# -gt 0 ] || tools=(cppcheck gcc clang-tidy)
+[ $# -gt 0 ] || tools=(cppcheck gcc)
 for tool in "${tools[@]}" jq; do
     command -v "$tool" >/dev/null || { echo "SKIPPED: the analysis needs $tool"; exit 77; }
 done
@@ -34,7 +37,7 @@ by_cppcheck() {
 
 # Each file compiled as ever, with -fanalyzer, and the result thrown away.
 by_gcc() {
-    jq -r '.[] | .command | sub("^\\S*ccache "; "") | sub(" -o \\S+"; " -o /dev/null -O1 -fanalyzer")' "$out/compile_commands.json" |
+    jq -r '.[] | .command | sub("^\\S*ccache "; "") | sub(" -o \\S+"; " -o /dev/null -O0 -fanalyzer -Wno-analyzer-malloc-leak")' "$out/compile_commands.json" |
         (cd "$build" && tr '\n' '\0' | xargs -0 -P "$jobs" -I {} sh -c '{}')
 }
 

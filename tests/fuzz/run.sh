@@ -23,7 +23,15 @@ command -v clang >/dev/null || { echo "SKIPPED: the fuzz targets need clang"; ex
 
 [ "$engine" != afl ] || command -v afl-clang-fast >/dev/null || { echo "SKIPPED: afl-clang-fast is not installed (Debian: afl++)"; exit 77; }
 
-cmake --preset "$preset" && cmake --build --preset "$preset" --target fuzzers || exit 1
+names=("$@")
+if [ ${#names[@]} = 0 ]; then
+    for file in tests/fuzz/fuzz_*.c; do
+        file=${file##*/fuzz_}
+        names+=("${file%.c}")
+    done
+fi
+
+cmake --preset "$preset" && cmake --build --preset "$preset" --target "${names[@]/#/fuzz_}" || exit 1
 
 corpora=$PWD/build/fuzz/corpus findings=$PWD/build/$preset/findings
 mkdir -p "$findings"
@@ -72,13 +80,6 @@ run() {
 
 . tests/fuzz/seeds.sh
 make_seeds || { echo "fuzz: no seeds could be made"; exit 1; }
-names=("$@")
-if [ ${#names[@]} = 0 ]; then
-    for file in tests/fuzz/fuzz_*.c; do
-        file=${file##*/fuzz_}
-        names+=("${file%.c}")
-    done
-fi
 passed=0 failed=0 runs=0
 for name in "${names[@]}"; do
     run "$name"
