@@ -32,6 +32,7 @@ tests=(
 )
 
 build=$PWD/build/fuzz-coverage corpora=$PWD/build/fuzz/corpus
+# shellcheck source=seeds.sh
 . tests/fuzz/seeds.sh
 make_seeds || { echo "coverage: no seeds could be made"; exit 1; }
 cmake --preset fuzz-coverage >/dev/null
