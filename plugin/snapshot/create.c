@@ -7,8 +7,9 @@
  * the intent; then the backend acts; the second checks the rules again, since anything may have
  * happened meanwhile, writes the record and drops the intent. The snapshot begins to exist with the
  * second: a crash before it leaves an intent, and recovery ends the volume; a refusal in it turns
- * the intent into one for the reaper. A view of a parent has no volume, and needs one transaction;
- * and so does a child whose clone lies ready (stock.h), since that has its number and its intent.
+ * the intent into one for the reaper. A view of a parent has no volume, and needs one transaction
+ * that writes; and so does a child whose clone lies ready (stock.h), since that has its number and
+ * its intent.
  */
 
 #include "base/log.h"
@@ -147,16 +148,24 @@ static int put_record(struct store_txn *txn, const struct creation *creation, st
     return store_put(txn, &record, why);
 }
 
-static int finish(struct store_txn *txn, void *context, struct reason *why)
+/* The rules again, and whether the parent is the one that they were looked at with. */
+static int check_same_parent(struct store_txn *txn, struct creation *creation, struct reason *why)
 {
-    struct creation *creation = context;
     uint64_t parent_id = creation->parent_id;
     int result = check_rules(txn, creation, why);
 
     if (!result && creation->parent_id != parent_id) /* removed, and another made of that name */
         result = refuse(why, CONDITION_NOT_FOUND, "parent snapshot %s was removed meanwhile",
                         quoted(creation->parent));
-    creation->parent_id = parent_id; /* this function may run again */
+    creation->parent_id = parent_id; /* the function that asks may run again */
+    return result;
+}
+
+static int finish(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct creation *creation = context;
+    int result = check_same_parent(txn, creation, why);
+
     if (!result)
         result = put_record(txn, creation, why);
     if (!result)
@@ -167,7 +176,7 @@ static int finish(struct store_txn *txn, void *context, struct reason *why)
 static int create_without_volume(struct store_txn *txn, void *context, struct reason *why)
 {
     struct creation *creation = context;
-    int result = check_rules(txn, creation, why);
+    int result = check_same_parent(txn, creation, why);
 
     if (!result)
         result = create_take_id(txn, &creation->id, why);
@@ -212,17 +221,14 @@ static int make_volume(struct creation *creation, struct reason *why)
     return result;
 }
 
+/* The caller has the volume pinned. */
 static int describe(const struct creation *creation, uint64_t volume_id, struct mounts *mounts,
                     struct reason *why)
 {
     const struct snapshots_options *options = &creation->snapshots->options;
     struct volume volume;
-    struct pin pin;
-    int result;
+    int result = options->ops->locate(options->backend, volume_id, &volume, why);
 
-    pins_take(&creation->snapshots->pins, &pin, volume_id, PIN_READ);
-    result = options->ops->locate(options->backend, volume_id, &volume, why);
-    pins_drop(&creation->snapshots->pins, &pin);
     if (result)
         return amend(why, result, "snapshot %s", quoted(creation->key));
     return mounts_of_volume(mounts, &volume, options->mount_style, creation->kind == SNAPSHOT_VIEW,
@@ -232,8 +238,13 @@ static int describe(const struct creation *creation, uint64_t volume_id, struct 
 /* Gives the volume, which is there, its mounts and its record. */
 static int finish_with_volume(struct creation *creation, struct mounts *mounts, struct reason *why)
 {
-    int result = describe(creation, creation->id, mounts, why);
+    struct pins *pins = &creation->snapshots->pins;
+    struct pin pin;
+    int result;
 
+    pins_take(pins, &pin, creation->id, PIN_READ);
+    result = describe(creation, creation->id, mounts, why);
+    pins_drop(pins, &pin);
     if (result)
         return result;
     result = store_write(creation->snapshots->options.store, finish, creation, why);
@@ -301,18 +312,28 @@ static int create_child(struct creation *creation, struct mounts *mounts, struct
     return result;
 }
 
+/* Mounts first, then the record: a view that was there for a moment and is then refused would have
+ * been seen, and perhaps removed, by others. The pin is held over both, so that nobody ends the
+ * parent's volume, or puts it to rest (rest.c), before the view is there to be seen. */
 static int create_view_of_parent(struct creation *creation, struct mounts *mounts,
                                  struct reason *why)
 {
-    struct store *store = creation->snapshots->options.store;
-    int result = store_write(store, create_without_volume, creation, why);
+    struct snapshots *snapshots = creation->snapshots;
+    struct pin pin;
+    int result = store_read(snapshots->options.store, look_at_rules, creation, why);
 
     if (result)
         return result;
-    STEP("view.recorded");
+    pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ);
     result = describe(creation, creation->parent_id, mounts, why);
-    if (result) /* the parent's volume is lost: no view of it shall stay */
-        snapshots_remove(creation->snapshots, creation->key, NULL);
+    if (!result)
+        result = store_write(snapshots->options.store, create_without_volume, creation, why);
+    STEP("view.recorded");
+    pins_drop(&snapshots->pins, &pin);
+    if (result) {
+        mounts_clear(mounts);
+        rest_if_idle(snapshots, creation->parent_id);
+    }
     return result;
 }
 

@@ -43,11 +43,15 @@ static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, 
     const struct snapshots_options *options = &snapshots->options;
     struct mounts ours = {0};
     struct volume volume;
+    struct pin pin;
     bool equal;
     int result = find_candidate(snapshots, mounts, id, why);
 
-    if (!result)
+    if (!result) {
+        pins_take(&snapshots->pins, &pin, *id, PIN_READ);
         result = options->ops->locate(options->backend, *id, &volume, why);
+        pins_drop(&snapshots->pins, &pin);
+    }
     if (!result)
         result = mounts_of_volume(&ours, &volume, options->mount_style, false, why);
     if (result < 0)

@@ -5,8 +5,9 @@
  * to rest: whoever prepared one may mount it whenever he likes. A committed one is when it was
  * committed and when its last view goes.
  *
- * A view's record is written before its volume is made ready, and that under a pin; so a view that
- * begins meanwhile is either seen here, or waits and makes the volume ready again.
+ * A view's volume is made ready and its record written under one pin; so a view that begins
+ * meanwhile is either seen here, or waits and makes the volume ready again, or is refused and asks
+ * to have it put to rest.
  */
 
 #include "base/log.h"
