@@ -10,6 +10,7 @@ struct fault_site {
     unsigned due;  /* the fault strikes when this many were made; 0 for none planned */
     enum fault_moment moment;
     int result;
+    bool struck;
 };
 
 struct backend {
@@ -47,6 +48,7 @@ void fault_plan(struct backend *fault, enum fault_call call, unsigned count,
     site->due = count > 0 && result != 0 ? site->made + count : 0;
     site->moment = moment;
     site->result = result;
+    site->struck = false;
     pthread_mutex_unlock(&fault->lock);
 }
 
@@ -56,6 +58,14 @@ unsigned fault_count(struct backend *fault, enum fault_call call)
     unsigned made = fault->sites[call].made;
     pthread_mutex_unlock(&fault->lock);
     return made;
+}
+
+bool fault_struck(struct backend *fault, enum fault_call call)
+{
+    pthread_mutex_lock(&fault->lock);
+    bool struck = fault->sites[call].struck;
+    pthread_mutex_unlock(&fault->lock);
+    return struck;
 }
 
 /* Counts a call and says what is planned for it: result 0 for nothing. */
@@ -68,6 +78,7 @@ static struct fault_site fault_begin(struct backend *fault, enum fault_call call
     if (site->due != 0 && site->made == site->due) {
         planned = *site;
         site->due = 0;
+        site->struck = true;
     }
     pthread_mutex_unlock(&fault->lock);
     return planned;

@@ -40,4 +40,8 @@ void fault_plan(struct backend *fault, enum fault_call call, unsigned count,
 /* How often CALL was made. */
 unsigned fault_count(struct backend *fault, enum fault_call call);
 
+/* Whether the fault that was planned last for CALL has struck; false again once that was taken
+ * back. */
+bool fault_struck(struct backend *fault, enum fault_call call);
+
 #endif

@@ -69,7 +69,9 @@ static void the_counted_call_fails_once_before_it_runs(void **state)
     assert_int_equal(backend_fault.create(fault, 1, NULL), 0);
     fault_plan(fault, FAULT_CREATE, 2, FAULT_BEFORE, -EIO);
     assert_int_equal(backend_fault.create(fault, 2, &why), 0);
+    assert_false(fault_struck(fault, FAULT_CREATE));
     assert_int_equal(backend_fault.create(fault, 3, &why), -EIO);
+    assert_true(fault_struck(fault, FAULT_CREATE));
     assert_non_null(strstr(why.text, "create"));
     assert_int_equal(calls, 2);
     assert_int_equal(backend_fault.create(fault, 4, &why), 0);
@@ -111,6 +113,7 @@ static void a_plan_can_be_taken_back(void **state)
     fault_plan(fault, FAULT_CREATE, 1, FAULT_BEFORE, -EIO);
     fault_plan(fault, FAULT_CREATE, 1, FAULT_BEFORE, 0);
     assert_int_equal(backend_fault.create(fault, 1, NULL), 0);
+    assert_false(fault_struck(fault, FAULT_CREATE));
 }
 
 static void what_the_wrapped_one_lacks_does_nothing(void **state)

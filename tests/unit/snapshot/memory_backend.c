@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,6 +21,9 @@ struct backend {
     _Atomic uint64_t available, reserve;
     bool gate_closed;
     unsigned waiting;
+    unsigned readers[VOLUMES]; /* calls on a volume now, that others may be beside */
+    bool alone[VOLUMES];       /* a call is on it that none may be beside */
+    unsigned clashes;
 };
 
 struct backend *memory_backend_new(void)
@@ -186,6 +190,43 @@ void memory_backend_count_slowly(struct backend *backend)
     pthread_mutex_unlock(&backend->lock);
 }
 
+unsigned memory_backend_clashes(struct backend *backend)
+{
+    unsigned clashes;
+
+    pthread_mutex_lock(&backend->lock);
+    clashes = backend->clashes;
+    pthread_mutex_unlock(&backend->lock);
+    return clashes;
+}
+
+/* A call begins to read a volume, or to change it, which must be ALONE (backend.h). */
+static void enter(struct backend *backend, uint64_t id, bool alone)
+{
+    uint64_t at = id % VOLUMES;
+
+    pthread_mutex_lock(&backend->lock);
+    backend->clashes += backend->alone[at] || (alone && backend->readers[at]);
+    if (alone)
+        backend->alone[at] = true;
+    else
+        backend->readers[at]++;
+    pthread_mutex_unlock(&backend->lock);
+    sched_yield(); /* files would take a while, too */
+}
+
+static void leave(struct backend *backend, uint64_t id, bool alone)
+{
+    uint64_t at = id % VOLUMES;
+
+    pthread_mutex_lock(&backend->lock);
+    if (alone)
+        backend->alone[at] = false;
+    else
+        backend->readers[at]--;
+    pthread_mutex_unlock(&backend->lock);
+}
+
 /* What was asked for by memory_backend_refuse(). */
 static int refusal(struct backend *backend, uint64_t id, struct reason *why)
 {
@@ -217,16 +258,24 @@ static int memory_create(struct backend *backend, uint64_t id, struct reason *wh
     pthread_mutex_unlock(&backend->lock);
     if (forbidden)
         return refuse(why, CONDITION_EXISTS, "number %llu", (unsigned long long)id);
+    enter(backend, id, true);
     swap(backend, id, true);
+    leave(backend, id, true);
     return 0;
 }
 
 static int memory_clone(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why)
 {
+    int result;
+
     pass_gate(backend);
-    if (!memory_backend_has(backend, parent))
-        return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)parent);
-    return memory_create(backend, id, why);
+    enter(backend, parent, false);
+    if (memory_backend_has(backend, parent))
+        result = memory_create(backend, id, why);
+    else
+        result = refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)parent);
+    leave(backend, parent, false);
+    return result;
 }
 
 static int memory_remove(struct backend *backend, uint64_t id, struct reason *why)
@@ -234,19 +283,26 @@ static int memory_remove(struct backend *backend, uint64_t id, struct reason *wh
     int result = refusal(backend, id, why);
 
     pass_gate(backend);
+    enter(backend, id, true);
     if (!result)
         swap(backend, id, false);
+    leave(backend, id, true);
     return result;
 }
 
 static int memory_locate(struct backend *backend, uint64_t id, struct volume *volume,
                          struct reason *why)
 {
-    if (!memory_backend_has(backend, id))
-        return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)id);
+    bool has;
+
+    enter(backend, id, false);
+    has = memory_backend_has(backend, id);
     pthread_mutex_lock(&backend->lock);
-    backend->ready[id % VOLUMES] = true;
+    backend->ready[id % VOLUMES] = has;
     pthread_mutex_unlock(&backend->lock);
+    leave(backend, id, false);
+    if (!has)
+        return refuse(why, CONDITION_NOT_FOUND, "volume %llu", (unsigned long long)id);
     *volume = (struct volume){.kind = VOLUME_DIRECTORY, .fstype = "memory"};
     snprintf(volume->path, sizeof(volume->path), "/memory/%llu", (unsigned long long)id);
     return 0;
@@ -264,9 +320,11 @@ static int memory_open_root(struct backend *backend, uint64_t id, int *directory
 static int memory_sync(struct backend *backend, uint64_t id, struct reason *why)
 {
     pass_gate(backend);
+    enter(backend, id, false);
     pthread_mutex_lock(&backend->lock);
     backend->syncs++;
     pthread_mutex_unlock(&backend->lock);
+    leave(backend, id, false);
     return refusal(backend, id, why);
 }
 
@@ -296,9 +354,11 @@ static int memory_usage(struct backend *backend, uint64_t id, uint64_t parent, b
 {
     (void)parent;
     (void)why;
+    enter(backend, id, false);
     pthread_mutex_lock(&backend->lock);
     *usage = (struct volume_usage){.exact = any_length || !backend->counts_slowly};
     pthread_mutex_unlock(&backend->lock);
+    leave(backend, id, false);
     if (usage->exact) {
         usage->bytes = id * 4096;
         usage->inodes = id;

@@ -17,6 +17,8 @@ bool memory_backend_sealed(struct backend *backend, uint64_t id);
 /* Whether mounts of it were asked for since it was last put to rest. */
 bool memory_backend_ready(struct backend *backend, uint64_t id);
 unsigned memory_backend_syncs(struct backend *backend);
+/* How often two calls met on a volume that must not: one of the two makes or ends it. */
+unsigned memory_backend_clashes(struct backend *backend);
 
 /* Puts a volume there, or takes it away, behind everybody's back. */
 void memory_backend_plant(struct backend *backend, uint64_t id);

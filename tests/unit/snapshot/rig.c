@@ -47,9 +47,13 @@ void rig_restart(struct rig *rig)
 int rig_setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
+    const char *scratch = getenv("TMPDIR");
+    int length;
 
     log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    strcpy(rig->path, "/tmp/cowsnap-snapshot-XXXXXX");
+    length = snprintf(rig->path, sizeof(rig->path), "%s/cowsnap-snapshot-XXXXXX",
+                      scratch ? scratch : "/tmp");
+    assert_in_range(length, 1, sizeof(rig->path) - 1);
     assert_non_null(mkdtemp(rig->path));
     rig->root = open(rig->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     rig->backend = memory_backend_new();
@@ -61,7 +65,7 @@ int rig_setup(void **state)
 int rig_teardown(void **state)
 {
     struct rig *rig = *state;
-    char command[128];
+    char command[sizeof(rig->path) + 16];
 
     rig_stop(rig);
     backend_memory.close(rig->backend);

@@ -8,7 +8,7 @@
 #include "unit/snapshot/memory_backend.h"
 
 struct rig {
-    char path[64];
+    char path[112]; /* the scratch folder, below TMPDIR */
     int root;
     struct store *store;
     struct backend *backend; /* the memory backend */
