@@ -251,6 +251,8 @@ int snapshots_list(struct snapshots *snapshots, const struct bytes *filters, siz
     label_bytes = fake.label_bytes;
     pthread_mutex_unlock(&fake.lock);
     value = calloc(1, label_bytes + 1);
+    if (!value)
+        return failure(why, ENOMEM, "make a label");
     memset(value, 'v', label_bytes);
     for (unsigned i = 0; i < entries && result == 0; i++) {
         char key[32];

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "inject/shim.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A wrapper of a function that answers NULL when memory is out. */
+#define SHIM(type, name, parameters, arguments)                                                    \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        if (!shim_strikes(SHIM_MEMORY))                                                            \
+            return __real_##name arguments;                                                        \
+        errno = ENOMEM;                                                                            \
+        return NULL;                                                                               \
+    }
+
+SHIM(void *, malloc, (size_t size), (size))
+SHIM(void *, calloc, (size_t count, size_t size), (count, size))
+SHIM(void *, realloc, (void *old, size_t size), (old, size))
+SHIM(void *, reallocarray, (void *old, size_t count, size_t size), (old, count, size))
+SHIM(void *, aligned_alloc, (size_t alignment, size_t size), (alignment, size))
+SHIM(char *, strdup, (const char *text), (text))
+SHIM(char *, strndup, (const char *text, size_t most), (text, most))
+SHIM(FILE *, open_memstream, (char **text, size_t *length), (text, length))
+SHIM(DIR *, fdopendir, (int fd), (fd))
+
+int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int __wrap_asprintf(char **text, const char *format, ...)
+{
+    va_list arguments;
+    int length;
+
+    if (shim_strikes(SHIM_MEMORY))
+        return -1;
+    va_start(arguments, format);
+    length = vasprintf(text, format, arguments);
+    va_end(arguments);
+    return length;
+}
