@@ -46,6 +46,7 @@
 #define SHORT_WORKERS_MOST 64
 #define LONG_WORKERS 8
 #define QUEUE_LIMIT 1024
+#define STREAMS_BEYOND 1024 /* calls of a connection that can be told that too many wait */
 #define HELD_LIMIT ((size_t)4 * MESSAGE_LIMIT) /* bytes of requests that wait for a worker */
 
 static const struct service *const all_services[] = {
@@ -288,7 +289,13 @@ static grpc_arg integer_arg(const char *key, int value)
     return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
 }
 
-static int make_core(struct server *server, struct reason *why)
+static unsigned queue_limit(const struct server_options *options)
+{
+    return options->queue_limit ? options->queue_limit : QUEUE_LIMIT;
+}
+
+static int make_core(struct server *server, const struct server_options *options,
+                     struct reason *why)
 {
     grpc_arg arguments[] = {
         integer_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, MESSAGE_LIMIT),
@@ -297,6 +304,9 @@ static int make_core(struct server *server, struct reason *why)
         integer_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1), /* identity alone */
         integer_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0), /* a unix socket has no bandwidth to probe */
         integer_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        /* Each call takes some 30 KiB (measured) before it can be refused. What goes beyond this
+         * waits with the client (RFC 9113, 5.1.2). */
+        integer_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)(queue_limit(options) + STREAMS_BEYOND)),
     };
     grpc_channel_args list = {sizeof(arguments) / sizeof(arguments[0]), arguments};
     struct slot *slot = server->slots;
@@ -327,7 +337,7 @@ static int make_core(struct server *server, struct reason *why)
 static int make_lanes(struct server *server, const struct server_options *options,
                       struct reason *why)
 {
-    unsigned limit = options->queue_limit ? options->queue_limit : QUEUE_LIMIT;
+    unsigned limit = queue_limit(options);
     unsigned count = options->workers;
     int result;
 
@@ -366,7 +376,7 @@ static int start(struct server *server, const struct server_options *options, st
     if (result == 0)
         result = make_lanes(server, options, why);
     if (result == 0)
-        result = make_core(server, why);
+        result = make_core(server, options, why);
     if (result == 0)
         result = socket_listen(&server->socket, options->address, why);
     if (result)
