@@ -51,12 +51,12 @@ static unsigned fill(struct rig *rig, unsigned count)
     return count;
 }
 
-/* When no snapshot is left but those, there must be no volume but theirs. */
+/* When no snapshot is left but those, and nothing lies ready, there must be no volume but theirs.
+ */
 static unsigned look_for_leftovers(struct rig *rig, unsigned fillers)
 {
     uint64_t volumes;
 
-    rig_restart(rig); /* ends what lay ready */
     must(rig, rig_cleanup(rig), "clean up");
     volumes = memory_backend_count(rig->backend);
     if (volumes == fillers)
@@ -143,7 +143,10 @@ static void play_round(struct run *run, unsigned number, unsigned count, bool fa
             player_play(rig, &options, &history);
         }
         hold_to_the_model(run, &history, options.seed);
+        if (rig->stock == 0)
+            run->violations += look_for_leftovers(rig, fillers);
     }
+    rig_restart(rig); /* ends what lies ready */
     run->violations += look_for_leftovers(rig, fillers) + look_for_clashes(rig);
     rig_stop(rig);
     if (rig->front)
