@@ -22,8 +22,10 @@ failures=()
 
 # What needs device-mapper has a step of its own, which looks for a kernel that has it.
 step_unit() { build_preset debug && unit_tests debug -LE device-mapper; }
-step_sanitizers() { build_preset asan-ubsan && unit_tests asan-ubsan -LE device-mapper; }
+step_sanitizers() { build_preset asan-ubsan && unit_tests asan-ubsan -LE 'device-mapper|inject'; }
 step_threads() { build_preset tsan && unit_tests tsan -L concurrency; }
+step_model() { tests/model/run.sh; }
+step_faults() { build_preset asan-ubsan && tests/inject/run.sh; }
 step_containerd_suite() { tests/suite/run.sh; }
 step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
@@ -35,6 +37,8 @@ step_vm_btrfs_6_1() { vm_btrfs bookworm; }
 step_vm_btrfs_6_12() { vm_btrfs trixie; }
 step_conformance_by_subvolume() { tests/conformance/run.sh by-subvolume; }
 step_refused() { tests/refused/run.sh; }
+step_seccomp() { tests/seccomp/run.sh; }
+step_load() { tests/load/run.sh; }
 step_e2e_1_6() { tests/e2e/run.sh 1.6; }
 step_e2e_1_7() { tests/e2e/run.sh 1.7; }
 step_e2e_2() { tests/e2e/run.sh 2; }
@@ -64,8 +68,8 @@ step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool tool-pool)
 all=(
-    "${quick[@]}" install analysis sanitizers threads fuzz fuzz-afl parser-coverage
-    conformance-by-subvolume refused kills power-cuts
+    "${quick[@]}" install analysis sanitizers threads model faults fuzz fuzz-afl parser-coverage
+    conformance-by-subvolume refused seccomp load kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
     vm-btrfs-6.1 vm-btrfs-6.12 dm-thin e2e-dm-thin

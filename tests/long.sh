@@ -4,7 +4,9 @@
 # What is too long for every change: run as root by hand, or by night.
 #
 #   sudo tests/long.sh                        everything at its full length
-#   sudo tests/long.sh --kills 500 --cuts 50  so much instead of 2,000 kills and 400 cuts of the power
+#   sudo tests/long.sh --kills 500 --cuts 50  so much instead of 2,000 kills and 400 cuts of the power;
+#                                             --histories and --faults too, instead of 100,000 and 20,000
+#   sudo tests/long.sh --load-seconds 60      with that much of load on 10,000 snapshots instead of 600 s
 #   sudo tests/long.sh --seed NUMBER          with that seed
 #
 # The last line says how much was done, how long it took, and with which seed.
@@ -12,14 +14,17 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib/install.sh
 
-kills=2000 cuts=400 seed=$(date +%s)
+kills=2000 cuts=400 histories=100000 faults=20000 load_seconds=600 seed=$(date +%s)
 while [ $# -gt 0 ]; do
     case $1 in
     --kills) kills=$2 && shift 2 ;;
     --cuts) cuts=$2 && shift 2 ;;
+    --histories) histories=$2 && shift 2 ;;
+    --faults) faults=$2 && shift 2 ;;
+    --load-seconds) load_seconds=$2 && shift 2 ;;
     --seed) seed=$2 && shift 2 ;;
     *)
-        sed -n '4,10s/^# \{0,1\}//p' "$0"
+        sed -n '4,12s/^# \{0,1\}//p' "$0"
         exit 2
         ;;
     esac
@@ -28,16 +33,19 @@ done
 logs=$PWD/build/test-logs
 mkdir -p "$logs"
 install_build_packages && install_test_packages || exit 1
-{ cmake --preset steps && cmake --build --preset steps; } >"$logs/build-steps.log" 2>&1 || {
-    tail -n 40 "$logs/build-steps.log"
-    echo "the preset steps does not build"
-    exit 1
-}
+for preset in steps release; do
+    { cmake --preset "$preset" && cmake --build --preset "$preset"; } >"$logs/build-$preset.log" 2>&1 || {
+        tail -n 40 "$logs/build-$preset.log"
+        echo "the preset $preset does not build"
+        exit 1
+    }
+done
 
 SECONDS=0 failed=0 done=''
-for what in "--kills $kills" "--cuts $cuts"; do
-    # shellcheck disable=SC2086 # a flag and its value
-    RIG_KEEP_LOGS=$logs tests/crash/run.sh $what --seed "$seed" | tee "$logs/long.log" || failed=1
+for what in "crash --kills $kills --seed $seed" "crash --cuts $cuts --seed $seed" \
+    "model --histories $histories --faults $faults --seed $seed" "load --seconds $load_seconds --snapshots 10000"; do
+    read -ra words <<<"$what"
+    RIG_KEEP_LOGS=$logs "tests/${words[0]}/run.sh" "${words[@]:1}" | tee "$logs/long.log" || failed=1
     done+="$(sed -n 's/^summary: //p' "$logs/long.log"); "
 done
 verdict=$([ "$failed" = 0 ] && echo passed || echo FAILED)
