@@ -6,7 +6,10 @@
  * The rules of snapshots, as containerd's snapshots service means them: keys, kinds, parents,
  * labels. It is the only caller of the store and of a backend, and knows nothing of gRPC.
  *
- * All functions may be called from any thread, and may block on the disk.
+ * All functions may be called from any thread, and may block on the disk. Each call happens at one
+ * moment between its begin and its end, or, when it is refused or fails, not at all (tests/model
+ * holds histories of many threads to that), but for snapshots_list() as it says there. When a
+ * commit's name is taken and its key is gone, either may be what it is refused for.
  */
 
 #include "backends/backend.h"
@@ -67,7 +70,11 @@ int snapshots_update(struct snapshots *snapshots, struct bytes key, const struct
                      snapshot_visit *visit, void *context, struct reason *why);
 
 /* Calls VISIT for each snapshot that matches any of FILTERS (all when there are none), with no
- * transaction open. CONDITION_INVALID for a filter that is malformed. */
+ * transaction open. Up to 128 snapshots are told as they are at one moment. More are read in parts,
+ * one after the other: each snapshot is told once at most, as it is at some moment of the call, and
+ * one that is there throughout is told; but two of them may be told as of different moments, so one
+ * that is committed meanwhile can be told under its old key, or a key told twice, as what it was
+ * and as what was prepared under it later. CONDITION_INVALID for a filter that is malformed. */
 int snapshots_list(struct snapshots *snapshots, const struct bytes *filters, size_t filter_count,
                    snapshot_visit *visit, void *context, struct reason *why);
 
