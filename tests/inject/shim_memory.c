@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
 #include "inject/shim.h"
 
 #include <dirent.h>
@@ -29,6 +30,16 @@ SHIM(char *, strdup, (const char *text), (text))
 SHIM(char *, strndup, (const char *text, size_t most), (text, most))
 SHIM(FILE *, open_memstream, (char **text, size_t *length), (text, length))
 SHIM(DIR *, fdopendir, (int fd), (fd))
+
+/* Our own allocator takes its memory in blocks: what is taken of a block fails as well. */
+SHIM(void *, arena_take, (struct arena * arena, size_t size), (arena, size))
+
+bool __real_arena_copy(struct arena *arena, struct bytes source, struct bytes *copy);
+bool __wrap_arena_copy(struct arena *arena, struct bytes source, struct bytes *copy);
+bool __wrap_arena_copy(struct arena *arena, struct bytes source, struct bytes *copy)
+{
+    return !shim_strikes(SHIM_MEMORY) && __real_arena_copy(arena, source, copy);
+}
 
 int __wrap_asprintf(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int __wrap_asprintf(char **text, const char *format, ...)
