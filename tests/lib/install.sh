@@ -26,7 +26,9 @@ COWSNAP_TEST_PACKAGES=(
 )
 
 # What a virtual machine with another kernel is made of (tests/vm).
-COWSNAP_VM_PACKAGES=(qemu-system-x86 busybox-static kmod cpio xz-utils util-linux iproute2 thin-provisioning-tools)
+COWSNAP_VM_PACKAGES=(
+    qemu-system-x86 busybox-static kmod cpio xz-utils util-linux iproute2 thin-provisioning-tools systemd udev
+)
 
 # install_missing PACKAGES…: prints those that are not installed. A package that only provides another's
 # name, or one that the distribution merged away, is judged by apt later.
