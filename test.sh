@@ -60,13 +60,18 @@ step_e2e_dm_thin() {
         tests/images/make_image.sh real >/dev/null && tests/peers/containerd.sh 1.7 >/dev/null &&
         tests/vm/run --device-mapper --memory 7G --timeout 900 -- tests/e2e/run.sh 1.7 dm-thin
 }
+step_differential_thin() {
+    install_vm_packages && tests/differential/run.sh --build --no-real --every 16 &&
+        tests/vm/run --device-mapper --memory 7G --timeout 900 -- tests/differential/run.sh thin --no-real --every 16
+}
 step_systemd() {
     install_vm_packages && tests/systemd/run.sh --build &&
         tests/vm/run --systemd --memory 6G --disk 20G --timeout 900 -- tests/systemd/run.sh
 }
 step_dm_thin_suites() {
     install_vm_packages && tests/suite/run.sh --build && tests/conformance/run.sh --build &&
-        tests/vm/run --device-mapper --memory 6G --timeout 5400 -- tests/dm-thin/run.sh
+        tests/differential/run.sh --build &&
+        tests/vm/run --device-mapper --memory 7G --timeout 7200 -- tests/dm-thin/run.sh
 }
 step_speed() { tests/speed/run.sh; }
 
@@ -76,7 +81,7 @@ all=(
     conformance-by-subvolume refused seccomp load kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
-    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin e2e-dm-thin systemd
+    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin e2e-dm-thin differential-thin systemd
     speed
 )
 

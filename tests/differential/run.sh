@@ -1,11 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [cowsnap|overlay|proof] [--engine NAME] [--only REGEX] [--fresh] [--no-real]: the same layers by two
-# differs; the trees must be equal. --engine forces an I/O engine on cowsnap.
+# run.sh [cowsnap|thin|overlay|proof] [--engine NAME] [--only REGEX] [--every N] [--fresh] [--no-real]: the same
+# layers by two differs; the trees must be equal. --engine forces an I/O engine on cowsnap; --every takes each N-th
+# image only.
+# run.sh --build [--every N] [--no-real]: what thin needs, made on the host for a guest that only reads the tree.
 #
 #   cowsnap   (default) what containerd's own differ makes on its built-in btrfs snapshotter, against what
 #             cowsnap's Apply makes on cowsnap's snapshotter
+#   thin      the same with cowsnap on thin volumes, which need device-mapper (tests/vm)
 #   overlay   what each makes in the upper folder of containerd's overlayfs snapshotter, whiteouts and
 #             opaque marks in overlayfs's form
 #   proof     the differ of containerd 1.7 against that of containerd 2, both on built-in btrfs: shows that
@@ -15,15 +18,17 @@
 # The layers: all of the generated corpus (tests/corpus), those that must be refused too, and those of the
 # images of tests/images. A layer that containerd refuses must be refused by cowsnap and the reverse.
 # What containerd made is kept below BUILD/differential and made again when anything it depends on has
-# changed, or with --fresh. Trees and differences of a failure are left there too.
+# changed, or with --fresh. Trees and differences of a failure are left there too (of thin, in RIG_KEEP_LOGS).
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
-mode=cowsnap engine=auto only=. fresh='' real=1
+mode=cowsnap engine=auto only=. every=1 fresh='' real=1
 while [ $# -gt 0 ]; do
     case $1 in
-    cowsnap | overlay | proof) mode=$1 ;;
+    cowsnap | thin | overlay | proof) mode=$1 ;;
+    --build) mode=build ;;
+    --every) every=${2:?--every needs a number} && shift ;;
     --engine) engine=${2:?--engine needs a name} && shift ;;
     --only) only=${2:?--only needs a regular expression} && shift ;;
     --fresh) fresh=1 ;;
@@ -34,6 +39,7 @@ while [ $# -gt 0 ]; do
 done
 rig_need_root
 rig_need mkfs.btrfs losetup zstd gzip
+[ "$mode" != thin ] || rig_need_device_mapper
 rig_begin diff
 bin=$(containerd_peer 1.7)
 tree_dump=$(rig_tool tree_dump)
@@ -50,8 +56,17 @@ export CONTAINERD_DISABLE_PIGZ=1 CONTAINERD_DISABLE_IGZIP=1
 results=$RIG_BUILD/differential
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
-corpus=$RIG_DIR/corpus
-"$RIG_PYTHON" "$RIG_TESTS/corpus/odd_layers.py" "$corpus" >/dev/null
+# What is made for one run, and what is kept between runs.
+own=$results corpus=$RIG_DIR/corpus
+case $mode in
+build) corpus=$results/corpus ;;
+thin) own=$RIG_DIR/results corpus=$results/corpus ;;
+esac
+if [ "$mode" = thin ]; then
+    [ -e "$corpus/corpus.oci.tar" ] || rig_fail "$corpus is missing: $0 --build makes it, where the tree can be written"
+else
+    "$RIG_PYTHON" "$RIG_TESTS/corpus/odd_layers.py" "$corpus" >/dev/null
+fi
 archives=("$corpus/corpus.oci.tar")
 cut -f 1,5,6 "$corpus/layers.tsv" "$corpus/refused.tsv" >"$RIG_DIR/layers"
 COWSNAP_BUILD=$RIG_BUILD
@@ -71,13 +86,15 @@ with tarfile.open(sys.argv[1]) as tar:
             print(f"{image}-{i}", chain, entry["digest"], sep="\t")
 PYTHON
 done
-grep -E -- "$only" "$RIG_DIR/layers" >"$RIG_DIR/selected" || rig_fail "no layer is called like '$only'"
+# Whole images, since the layers of one build on each other.
+awk -F '\t' -v every="$every" '!($3 in image) { image[$3] = images++ } image[$3] % every == 0' "$RIG_DIR/layers" |
+    grep -E -- "$only" >"$RIG_DIR/selected" || rig_fail "no layer is called like '$only'"
 
 # ---- one side: unpack all by one snapshotter, write each tree down ----
 
-# side NAME SNAPSHOTTER: into $results/NAME: LAYER.dump, or LAYER.refused with containerd's words.
+# side OUT SNAPSHOTTER: into the folder OUT: LAYER.dump, or LAYER.refused with containerd's words.
 side() {
-    local out=$results/$1 snapshotter=$2 name chain digest where=$RIG_DIR/view since unpacked='' status=0
+    local out=$1 snapshotter=$2 name chain digest where=$RIG_DIR/view since unpacked='' status=0
     rm -rf "$out" && mkdir -p "$out" "$where"
     since=$(date +%s)
     ctr_quiet image import --no-unpack "${archives[0]}"
@@ -115,23 +132,25 @@ ctr_quiet() { ctr "$@" >/dev/null 2>"$RIG_DIR/said" || { cat "$RIG_DIR/said" >&2
 # Everything a side's result depends on but cowsnap itself.
 fingerprint() {
     {
-        cat "$RIG_TESTS/differential/run.sh" "$RIG_TESTS/tools/tree_dump.c" "$RIG_DIR/selected"
+        cat "$RIG_TESTS/differential/run.sh" "$RIG_TESTS/tools/tree_dump.c"
         "$bin/containerd" --version
-        uname -r
     } | sha256sum | cut -c1-16
+}
+
+# Whether the kept reference NAME is of now, and has all of the layers that are wanted.
+reference_is_good() {
+    [ -e "$results/$1/.complete" ] && [ "$(cat "$results/$1/.fingerprint" 2>/dev/null)" = "$(fingerprint)" ] &&
+        ! grep -vxFf "$results/$1/.layers" "$RIG_DIR/selected" >/dev/null
 }
 
 # reference NAME SNAPSHOTTER: a side by containerd's own differ, kept between runs.
 reference() {
-    local print
-    print=$(fingerprint)
-    if [ -z "$fresh" ] && [ -e "$results/$1/.complete" ] && [ "$(cat "$results/$1/.fingerprint" 2>/dev/null)" = "$print" ]; then
-        return
-    fi
+    [ -n "$fresh" ] || ! reference_is_good "$1" || return 0
     containerd_start "$RIG_DIR/c-$1" "$bin" unpack-builtin no-gc
-    side "$1" "$2"
+    side "$results/$1" "$2"
     containerd_end
-    echo "$print" >"$results/$1/.fingerprint"
+    cp "$RIG_DIR/selected" "$results/$1/.layers"
+    fingerprint >"$results/$1/.fingerprint"
 }
 
 # containerd's database and blobs on tmpfs: only the trees are of interest, and they are on btrfs.
@@ -145,20 +164,35 @@ prepare_root() {
     done
 }
 
-rig_loop_mount btrfs "$RIG_DIR/pool" 24G
+# Thin volumes bring their own file systems; what lies below them may be memory.
+if [ "$mode" = thin ]; then
+    mkdir -p "$RIG_DIR/pool" "$own"
+else
+    rig_loop_mount btrfs "$RIG_DIR/pool" 24G
+fi
 started=$(rig_now)
+backend=()
 case $mode in
+build)
+    prepare_root walking-btrfs && reference walking-btrfs btrfs
+    exit
+    ;;
 proof)
     prepare_root walking-btrfs && reference walking-btrfs btrfs
     bin=$(containerd_peer 2)
     prepare_root walking-btrfs-2 && reference walking-btrfs-2 btrfs
     a=walking-btrfs b=walking-btrfs-2
     ;;
-cowsnap | overlay)
+cowsnap | thin | overlay)
     cowsnapd_need
     if [ "$mode" = cowsnap ]; then
         a=walking-btrfs b=cowsnap snapshotter=cowsnap
         prepare_root $a && reference $a btrfs
+    elif [ "$mode" = thin ]; then
+        a=walking-btrfs b=cowsnap-thin snapshotter=cowsnap
+        reference_is_good $a || rig_fail "$results/$a is missing or old: $0 --build makes it, where the tree can be written"
+        backend=(--backend dm-thin --pool-size 8GiB)
+        rig_undo_later rig_end_devices "$RIG_DIR/pool/cowsnap"
     else
         a=walking-overlay b=cowsnap-overlay snapshotter=overlayfs
         prepare_root $a && reference $a overlayfs
@@ -166,13 +200,13 @@ cowsnap | overlay)
     prepare_root $b
     mkdir -p "$RIG_DIR/pool/cowsnap"
     cowsnapd_start "$RIG_DIR/pool/cowsnap" --content-root "$RIG_DIR/c-$b/root/io.containerd.content.v1.content" \
-        --io-engine "$engine"
+        --io-engine "$engine" "${backend[@]}"
     containerd_start "$RIG_DIR/c-$b" "$bin" cowsnap cowsnap-diff no-gc
     # Without walking to fall back on: what cowsnap does not take must show.
     sed -i 's/\["cowsnap-diff", "walking"\]/["cowsnap-diff"]/' "$CONTAINERD_DIR/config.toml"
     containerd_stop
     containerd_again
-    side $b $snapshotter
+    side "$own/$b" $snapshotter
     containerd_end
     cowsnapd_stop || rig_fail "cowsnapd did not leave cleanly"
     ;;
@@ -199,36 +233,36 @@ on_purpose() {
 }
 
 layers=0 different=0 refused=0 equal=0 known=0
-: >"$results/$b.diff"
+: >"$own/$b.diff"
 while IFS=$'\t' read -r name _; do
     layers=$((layers + 1))
-    if on_purpose "$name" && ! cmp -s "$results/$a/$name.dump" "$results/$b/$name.dump"; then
+    if on_purpose "$name" && ! cmp -s "$results/$a/$name.dump" "$own/$b/$name.dump"; then
         known=$((known + 1))
-    elif [ -e "$results/$a/$name.refused" ] && [ -e "$results/$b/$name.refused" ]; then
+    elif [ -e "$results/$a/$name.refused" ] && [ -e "$own/$b/$name.refused" ]; then
         refused=$((refused + 1))
-    elif [ -e "$results/$a/$name.refused" ] || [ -e "$results/$b/$name.refused" ]; then
+    elif [ -e "$results/$a/$name.refused" ] || [ -e "$own/$b/$name.refused" ]; then
         different=$((different + 1))
-        for s in "$a" "$b"; do
-            if [ -e "$results/$s/$name.refused" ]; then
-                echo "DIFFERS $name: $s refuses it: $(tail -n 1 "$results/$s/$name.refused")"
+        for s in "$results/$a" "$own/$b"; do
+            if [ -e "$s/$name.refused" ]; then
+                echo "DIFFERS $name: $(basename "$s") refuses it: $(tail -n 1 "$s/$name.refused")"
             else
-                echo "        $name: $s takes it"
+                echo "        $name: $(basename "$s") takes it"
             fi
         done | sort -r
-    elif cmp -s "$results/$a/$name.dump" "$results/$b/$name.dump"; then
+    elif cmp -s "$results/$a/$name.dump" "$own/$b/$name.dump"; then
         equal=$((equal + 1))
         ! on_purpose "$name" || rig_fail "$name no longer differs: take it off the list of those that do on purpose"
     else
         different=$((different + 1))
         echo "DIFFERS $name:"
-        diff --label "$a" --label "$b" -U 0 "$results/$a/$name.dump" "$results/$b/$name.dump" |
-            tee -a "$results/$b.diff" | grep -v '^@@' | head -n 8 | cut -c1-300 || true
+        diff --label "$a" --label "$b" -U 0 "$results/$a/$name.dump" "$own/$b/$name.dump" |
+            tee -a "$own/$b.diff" | grep -v '^@@' | head -n 8 | cut -c1-300 || true
     fi
 done <"$RIG_DIR/selected"
 
 # Those of the list that must be refused and were taken by the peer would otherwise hide among the equal ones.
 taken=$(cut -f 1 "$corpus/refused.tsv" | grep -Fxf <(cut -f 1 "$RIG_DIR/selected") | while read -r name; do
-    [ -e "$results/$b/$name.refused" ] || echo "$name"
+    [ -e "$own/$b/$name.refused" ] || echo "$name"
 done)
 [ -z "$taken" ] || rig_say "of the layers to be refused, $b takes: $(echo "$taken" | tr '\n' ' ')"
 

@@ -1,19 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [unit] [tool] [suite-ext4] [suite-xfs] [conformance-ext4] [conformance-xfs]
+# run.sh [unit] [tool] [suite-ext4] [suite-xfs] [conformance-ext4] [conformance-xfs] [differential]
 #
 # What there is to test about thin volumes, all of it or the named parts. It needs a kernel with
 # device-mapper; tests/vm has one:
 #
-#   tests/suite/run.sh --build && tests/conformance/run.sh --build
-#   tests/vm/run --device-mapper --memory 6G --timeout 5400 -- tests/dm-thin/run.sh
+#   tests/suite/run.sh --build && tests/conformance/run.sh --build && tests/differential/run.sh --build
+#   tests/vm/run --device-mapper --memory 7G --timeout 7200 -- tests/dm-thin/run.sh
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(unit tool suite-ext4 conformance-ext4 suite-xfs conformance-xfs)
+[ $# -gt 0 ] || parts=(unit tool suite-ext4 conformance-ext4 suite-xfs conformance-xfs differential)
 rig_need_root
 cowsnapd_need
 rig_need_device_mapper
@@ -51,6 +51,7 @@ for part in "${parts[@]}"; do
     tool) suite "$RIG_TESTS/cli/pool.sh" dm-thin ;;
     suite-ext4 | suite-xfs) suite "$RIG_TESTS/suite/run.sh" "${part#*-}" -test.timeout 40m ;;
     conformance-ext4 | conformance-xfs) suite "$RIG_TESTS/conformance/run.sh" "${part#*-}" -test.timeout 40m ;;
+    differential) suite "$RIG_TESTS/differential/run.sh" thin ;;
     *) rig_fail "there is no part '$part'" ;;
     esac
 done
