@@ -62,11 +62,11 @@ step_e2e_dm_thin() {
 }
 step_differential_thin() {
     install_vm_packages && tests/differential/run.sh --build --no-real --every 16 &&
-        tests/vm/run --device-mapper --memory 7G --timeout 900 -- tests/differential/run.sh thin --no-real --every 16
+        tests/vm/run --device-mapper --memory 7G --timeout 1800 -- tests/differential/run.sh thin --no-real --every 16
 }
 step_systemd() {
     install_vm_packages && tests/systemd/run.sh --build &&
-        tests/vm/run --systemd --memory 6G --disk 20G --timeout 900 -- tests/systemd/run.sh
+        tests/vm/run --systemd --memory 6G --disk 20G --timeout 1800 -- tests/systemd/run.sh
 }
 step_dm_thin_suites() {
     install_vm_packages && tests/suite/run.sh --build && tests/conformance/run.sh --build &&
