@@ -28,11 +28,10 @@ void activation_measure(struct thin_pool *pool, struct inventory_item *item, con
     }
 }
 
-int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path)
+static int activation_read(const char *path, struct superblock *superblock)
 {
     scoped_free uint8_t *block = aligned_alloc(SUPERBLOCK_SIZE, SUPERBLOCK_SIZE);
     scoped_fd int device = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-    struct superblock superblock;
 
     if (!block)
         return -ENOMEM;
@@ -41,8 +40,24 @@ int activation_note(struct thin_pool *pool, struct inventory_item *item, const c
     errno = EIO;
     if (pread(device, block, SUPERBLOCK_SIZE, 0) != SUPERBLOCK_SIZE)
         return -errno;
-    if (!superblock_parse(block, &superblock))
-        return -EUCLEAN;
+    return superblock_parse(block, superblock) ? 0 : -EUCLEAN;
+}
+
+bool activation_may_be_written(const char *path)
+{
+    struct superblock superblock;
+
+    return activation_read(path, &superblock) != 0 || superblock.dirty ||
+           strcmp(superblock.fstype, "ext4") != 0;
+}
+
+int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path)
+{
+    struct superblock superblock;
+    int error = activation_read(path, &superblock);
+
+    if (error != 0)
+        return error;
     item->inodes = superblock.inodes;
     item->clean = !superblock.dirty;
     inventory_update(&pool->inventory, *item);
@@ -78,6 +93,20 @@ static int activation_replay(struct thin_pool *pool, struct inventory_item *item
     return mount_detached(path, fstype, &root);
 }
 
+/* A clone may be under way for which the device has to stay suspended: what is so while there is
+ * none was left. */
+static int activation_resume(struct thin_pool *pool, const char *name)
+{
+    struct device_state state;
+
+    pthread_mutex_lock(&pool->origins);
+    int error = device_look(name, &state, NULL);
+    if (error == 0 && state.suspended)
+        error = device_resume(name);
+    pthread_mutex_unlock(&pool->origins);
+    return error;
+}
+
 /* 1 when the device was made now, 0 when it was there, or minus an errno. */
 static int activation_make(struct thin_pool *pool, uint64_t id, const char *name)
 {
@@ -92,7 +121,7 @@ static int activation_make(struct thin_pool *pool, uint64_t id, const char *name
     if (error == 0 && state.leaving && device_stay(name) != 0)
         state.exists = false; /* it went just now */
     if (error == 0 && state.exists)
-        return state.suspended ? device_resume(name) : 0;
+        return state.suspended ? activation_resume(pool, name) : 0;
     if (error != 0)
         return error;
     name_volume_uuid(pool->name, id, uuid);

@@ -261,11 +261,13 @@ int device_stay(const char *name)
     return device_message(name, "@cancel_deferred_remove");
 }
 
-int device_suspend(const char *name)
+int device_suspend(const char *name, bool freeze)
 {
     scoped_task task = task_make(DM_DEVICE_SUSPEND, name);
 
-    return task ? task_run(task) : -ENOMEM;
+    if (!task || (!freeze && !dm_task_skip_lockfs(task)))
+        return -ENOMEM;
+    return task_run(task);
 }
 
 int device_resume(const char *name)

@@ -51,8 +51,10 @@ int device_remove(const char *name, bool later);
 /* Takes back a removal that waits for the last close. */
 int device_stay(const char *name);
 
-/* Waits for what is being written, and freezes the file system on it, if any. Idempotent. */
-int device_suspend(const char *name);
+/* Waits for what is being written; who reads or writes from now on waits. With FREEZE the file
+ * system on it, if any, first writes all it has, and mounting the device fails with EBUSY meanwhile
+ * instead of waiting. Idempotent. */
+int device_suspend(const char *name, bool freeze);
 int device_resume(const char *name);
 
 int device_message(const char *name, const char *message);

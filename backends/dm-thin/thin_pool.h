@@ -28,7 +28,7 @@ enum thin_origin { THIN_EMBEDDED, THIN_DEVICES, THIN_GIVEN };
 
 #define THIN_ACTIVATIONS 32
 
-/* Locks, in the order they are taken: checks, growth, origins, activations, messages,
+/* Locks, in the order they are taken: checks, growth, activations, origins, messages,
  * inventory.lock. */
 struct thin_pool {
     enum thin_origin origin;
@@ -42,12 +42,12 @@ struct thin_pool {
     struct label label;
     uint64_t base_mapped; /* blocks of the base volume */
     struct inventory inventory;
-    pthread_mutex_t checks;  /* a pool keeps one metadata snapshot at a time */
-    pthread_mutex_t growth;  /* of the pool's files */
-    pthread_mutex_t origins; /* a volume in use is suspended while it is cloned */
+    pthread_mutex_t checks; /* a pool keeps one metadata snapshot at a time */
+    pthread_mutex_t growth; /* of the pool's files */
     /* Between looking for a volume's device and making it, by its number: the kernel lets several
      * devices be made at once, and each waits for tens of milliseconds. */
     pthread_mutex_t activations[THIN_ACTIVATIONS];
+    pthread_mutex_t origins;  /* a volume in use is suspended while it is cloned */
     pthread_mutex_t messages; /* of transaction, and while a message relies on it */
     uint64_t transaction;     /* the pool's, as the kernel knows it */
 };

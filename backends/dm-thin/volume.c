@@ -28,11 +28,13 @@ static int volume_no_such(const struct thin_pool *pool, uint64_t id, struct reas
 
 /* Sends MESSAGE, which makes ID of the volume whose device is ORIGIN, with that device still
  * meanwhile if somebody has it open: what is being written to it must not fall between. What was
- * written to one that is closed is in the pool already. */
+ * written to one that is closed is in the pool already. One that is only read is not frozen, since
+ * others may be about to mount it. */
 static int volume_split(struct thin_pool *pool, uint64_t id, const char *message,
                         const char *origin)
 {
     struct device_state state = {0};
+    char path[DEVICE_PATH];
     int error = origin ? device_look(origin, &state, NULL) : 0;
 
     if (error != 0)
@@ -40,7 +42,11 @@ static int volume_split(struct thin_pool *pool, uint64_t id, const char *message
     if (!state.live || state.opened == 0)
         return thin_pool_message_for(pool, id, message);
     pthread_mutex_lock(&pool->origins);
-    error = device_suspend(origin);
+    error = device_look(origin, &state, NULL);
+    /* one that was left suspended cannot be read */
+    bool freeze = state.suspended || activation_may_be_written(device_path(origin, path));
+    if (error == 0)
+        error = device_suspend(origin, freeze);
     STEP("dm-thin.origin-suspended");
     if (error == 0)
         error = thin_pool_message_for(pool, id, message);

@@ -111,7 +111,8 @@ static void strays_are_ended_and_others_are_not(void **state)
     rig_must(ops->create(rig->backend, 1, &why));
     rig_must(ops->locate(rig->backend, 1, &volume, &why));
     name_volume(rig->pool, 1, name);
-    assert_int_equal(device_suspend(name), 0); /* as a crash in the midst of a clone leaves it */
+    assert_int_equal(device_suspend(name, true),
+                     0); /* as a crash in the midst of a clone leaves it */
     name_volume(rig->pool, 77, stray);
     name_volume_uuid(rig->pool, 77, uuid);
     assert_int_equal(device_create(stray, uuid, "error", 8, "", false), 0);

@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -82,6 +84,59 @@ static void what_is_being_written_is_in_the_clone(void **state)
     assert_true(has(rig, 2, "a"));
     assert_false(has(rig, 2, "later"));
     assert_false(rig_device(rig, 1).suspended);
+}
+
+struct cloner {
+    struct rig *rig;
+    atomic_bool done;
+    int result; /* of the first clone that failed */
+    struct reason why;
+};
+
+#define CLONES 20
+
+static void *clone_over_and_over(void *context)
+{
+    struct cloner *cloner = context;
+
+    for (uint64_t id = 2; cloner->result == 0 && id < 2 + CLONES; id++)
+        cloner->result = ops->clone(cloner->rig->backend, id, 1, &cloner->why);
+    atomic_store(&cloner->done, true);
+    return NULL;
+}
+
+/* As the containers of an image are started: one runs, which makes the volume one in use, and each
+ * of the others has a clone of it made, or mounts a view of it. */
+static void a_volume_can_be_mounted_while_it_is_cloned(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+    struct cloner cloner = {.rig = rig};
+    char first[80], second[80];
+    pthread_t thread;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 1000);
+    rig_must(ops->locate(rig->backend, 1, &volume, &why));
+    snprintf(first, sizeof(first), "%s/first", rig->path);
+    snprintf(second, sizeof(second), "%s/second", rig->path);
+    assert_int_equal(mkdir(first, 0755) | mkdir(second, 0755), 0);
+    assert_int_equal(mount(volume.path, first, "ext4", MS_RDONLY, "noload"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, clone_over_and_over, &cloner), 0);
+    int located = 0, mounted = 0;
+    while (located == 0 && mounted == 0 && !atomic_load(&cloner.done)) {
+        located = ops->locate(rig->backend, 1, &volume, &why);
+        mounted = mount(volume.path, second, "ext4", MS_RDONLY, "noload") < 0 ? errno : 0;
+        umount(second);
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(umount(first), 0);
+    rig_must(located);
+    rig_check_(cloner.result, &cloner.why, "clone", __FILE__, __LINE__);
+    assert_int_equal(mounted, 0);
+    assert_false(rig_device(rig, 1).suspended);
+    assert_true(has(rig, 1 + CLONES, "a"));
 }
 
 static void a_removed_volume_is_gone(void **state)
@@ -173,6 +228,7 @@ int main(void)
         TEST(an_empty_volume_has_the_root_that_is_asked_for),
         TEST(a_clone_has_what_its_parent_had_and_goes_its_own_way),
         TEST(what_is_being_written_is_in_the_clone),
+        TEST(a_volume_can_be_mounted_while_it_is_cloned),
         TEST(a_removed_volume_is_gone),
         TEST(a_volume_in_use_is_removed_later),
         TEST(a_left_over_of_the_number_is_replaced),
