@@ -5,6 +5,7 @@
 #include "backends/tool.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,12 +106,14 @@ int base_make(struct thin_pool *pool, bool replace, struct reason *why)
         error = thin_pool_message(pool, "delete %u", THIN_ID_BASE);
     if (error == 0)
         error = thin_pool_message(pool, "create_thin %u", THIN_ID_BASE);
+    STEP("dm-thin.base-made");
     if (error == 0)
         error = thin_pool_activate(pool, name, uuid, THIN_ID_BASE, pool->label.volume_sectors);
     if (error != 0)
         return thin_pool_failure(pool, why, -error, "make the base volume of the pool %s",
                                  pool->name);
     result = base_fill(pool, name, why);
+    STEP("dm-thin.base-filled");
     error = device_remove(name, false);
     if (result == 0 && error != 0)
         result = failure(why, -error, "deactivate the base volume");

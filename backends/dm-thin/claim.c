@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -149,12 +150,15 @@ static int claim_label(struct thin_pool *pool, const struct backend_options *opt
         result = claim_check(pool, options, why);
     if (result != 0 || pool->label.ready)
         return result;
+    STEP("dm-thin.label-begun");
 
     result = base_make(pool, stock->base, why);
     if (result != 0)
         return result;
     pool->label.ready = true;
-    return claim_write(pool, block, why);
+    result = claim_write(pool, block, why);
+    STEP("dm-thin.label-ready");
+    return result;
 }
 
 static int claim_take_stock(struct thin_pool *pool, const struct stock *stock, struct reason *why)
@@ -200,6 +204,7 @@ int claim_pool(struct thin_pool *pool, const struct backend_options *options, st
         return result;
     if (!stock.label) {
         int error = thin_pool_message(pool, "create_thin %u", THIN_ID_LABEL);
+        STEP("dm-thin.label-made");
         if (error != 0)
             return thin_pool_failure(pool, why, -error, "make the label of the pool %s",
                                      pool->name);

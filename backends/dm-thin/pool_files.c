@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -117,8 +118,10 @@ int pool_files_make(int root, const char *root_path, bool embedded, uint64_t siz
     if (result != 0)
         return result;
     result = make_unfinished(root, embedded, size, why);
+    STEP("dm-thin.files-made");
     if (result == 0 && (renameat(root, UNFINISHED, root, POOL_FILES) < 0 || fsync(root) < 0))
         result = failure(why, errno, "give %s/" POOL_FILES " its name", root_path);
+    STEP("dm-thin.files-named");
     if (result != 0) {
         remove_folder(root, UNFINISHED);
         return amend(why, result, "make the pool of %s", quoted(bytes_of(root_path)));

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -144,6 +145,7 @@ int survey_pool(const char *pool, const char *metadata, survey_visit *visit, voi
         device_message(pool, "release_metadata_snap");
     }
     int error = device_message(pool, "reserve_metadata_snap");
+    STEP("dm-thin.metadata-held");
     if (error != 0)
         return failure(why, -error, "keep the metadata of the thin pool %s still", pool);
     result = survey_status(pool, &status, why);

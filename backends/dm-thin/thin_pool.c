@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +178,7 @@ static int thin_pool_start(struct thin_pool *pool, const struct backend_options 
         name_part_uuid(pool->name, "pool", uuid);
         int error = device_create(pool->name, uuid, "thin-pool",
                                   sectors / BLOCK_SECTORS * BLOCK_SECTORS, line, false);
+        STEP("dm-thin.pool-activated");
         if (error != 0)
             result = failure(why, -error,
                              "activate the thin pool %s on %s and %s (the kernel's log says more; "
