@@ -2,17 +2,15 @@
 #include "crash/check.h"
 
 #include "base/scoped.h"
+#include "crash/machine.h"
+#include "crash/storage.h"
 #include "rpc/control_client.h"
 #include "rpc/message.h"
-#include "rpc/snapshots_client.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/btrfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define PATIENCE_MS 10000 /* for the reaper to come to rest */
 
@@ -165,38 +163,69 @@ static void check_record(struct model *model, int slot, const struct survey *sur
 
 /* ---- content ---- */
 
-static bool is_read_only(const char *path)
+/* What is wrong with the tree of a snapshot; NULL for nothing. */
+static const char *look_into(const struct shape *now, int slot, const struct daemon *daemon,
+                             const struct mounts *mounts)
 {
-    scoped_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    uint64_t flags = 0;
-
-    return fd >= 0 && ioctl(fd, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) == 0 &&
-           flags & BTRFS_SUBVOL_RDONLY;
-}
-
-static void check_content(struct model *model, const struct daemon *daemon, int slot,
-                          const struct found *found, struct check_counts *counts)
-{
-    struct shape *now = &model->slots[slot].now;
+    const struct storage *storage = daemon->setup->storage;
     const char *wrong = NULL;
     char path[512];
     uint64_t sum;
 
-    if (!now->there)
-        return;
-    daemon_volume_path(daemon, now->id, path);
-    if (found->sealed && !is_read_only(path))
-        wrong = "is sealed, but its volume can be written";
-    else if (!tree_found(path, &sum))
+    if (!storage->enter(daemon, slot, now->id, mounts, path) || !tree_found(path, &sum))
         wrong = "has no volume that could be read";
     else if (!now->torn && sum != tree_wanted(&now->tree))
         wrong = "holds something else than was put there";
+    storage->leave(daemon, slot);
+    return wrong;
+}
+
+/* The same of one that is reached by mounts of the daemon's; false when the daemon is gone. */
+static bool ask_and_look(const struct shape *now, int slot, const struct daemon *daemon,
+                         struct client *client, const char **wrong)
+{
+    const struct storage *storage = daemon->setup->storage;
+    struct client_mounts mounts = {0};
+    struct reason why;
+    int result = storage->ask(client, slot, now->kind, &mounts, &why);
+
+    if (result == CONDITION_UNAVAILABLE)
+        return false;
+    if (result == 0) {
+        *wrong = look_into(now, STORAGE_SLOT_LOOK, daemon, &mounts.list);
+    } else {
+        printf("snapshot-%d cannot be mounted: %s\n", slot, why.text);
+        *wrong = "has no mounts";
+    }
+    client_mounts_clear(&mounts);
+    if (now->kind == SNAPSHOT_COMMITTED)
+        storage->give_back(client);
+    return true;
+}
+
+/* False when the daemon is gone. */
+static bool check_content(struct model *model, const struct daemon *daemon, struct client *client,
+                          int slot, const struct found *found, struct check_counts *counts)
+{
+    const struct storage *storage = daemon->setup->storage;
+    struct shape *now = &model->slots[slot].now;
+    const char *wrong = NULL;
+
+    if (!now->there)
+        return true;
+    if (found->sealed && storage->is_sealed && !storage->is_sealed(daemon, now->id))
+        wrong = "is sealed, but its volume can be written";
+    else if (!storage->ask)
+        wrong = look_into(now, STORAGE_SLOT_LOOK, daemon, NULL);
+    else if (!ask_and_look(now, slot, daemon, client, &wrong))
+        return false;
     if (!wrong)
-        return;
+        return true;
     printf("LOST: snapshot-%d, %s, %s (volume %" PRIu64 ", %u parts)\n", slot,
            kind_name(true, now->kind), wrong, now->id, now->tree.count);
     counts->lost++;
     now->torn = true;
+    return true;
 }
 
 /* ---- the pool and the system ---- */
@@ -210,14 +239,14 @@ static bool reaper_rests(struct client *client, bool *gone)
     return !*gone && status->awaiting_removal == 0;
 }
 
-static bool wait_for_reaper(struct client *client, bool *gone)
+static bool wait_for_reaper(struct client *client, int64_t patience, bool *gone)
 {
-    int64_t until = daemon_now_ms() + PATIENCE_MS;
+    int64_t until = machine_now_ms() + patience;
 
     while (!reaper_rests(client, gone)) {
-        if (*gone || daemon_now_ms() > until)
+        if (*gone || machine_now_ms() > until)
             return false;
-        daemon_pause();
+        machine_pause();
     }
     return true;
 }
@@ -235,8 +264,7 @@ static void check_pool(const struct daemon *daemon, const struct survey *survey,
                        struct check_counts *counts)
 {
     size_t count;
-    scoped_free uint64_t *ids = daemon_volumes(daemon, &count);
-    unsigned mounts = daemon_mounts(daemon), loops = daemon_loops(daemon);
+    scoped_free uint64_t *ids = daemon->setup->storage->volumes(daemon, &count);
 
     for (size_t i = 0; i < count; i++) {
         if (is_volume_of(survey, ids[i]))
@@ -244,16 +272,13 @@ static void check_pool(const struct daemon *daemon, const struct survey *survey,
         printf("ORPHAN: no snapshot has the volume %" PRIu64 "\n", ids[i]);
         counts->orphans++;
     }
-    if (mounts != 1 || loops != 1) {
-        printf("ORPHAN: %u mounts and %u loop devices, not just the pool's\n", mounts, loops);
-        counts->orphans++;
-    }
+    counts->orphans += daemon->setup->storage->strays(daemon, ids, count);
 }
 
 void check_cleaned(struct model *model, const struct daemon *daemon, struct check_counts *counts)
 {
     size_t count;
-    scoped_free uint64_t *ids = daemon_volumes(daemon, &count);
+    scoped_free uint64_t *ids = daemon->setup->storage->volumes(daemon, &count);
 
     for (size_t i = 0; i < count; i++)
         for (unsigned k = 0; k < model->cleaned; k++)
@@ -270,16 +295,19 @@ bool check_daemon(struct model *model, struct daemon *daemon, struct client *cli
 {
     scoped_free struct survey *survey = calloc(1, sizeof(*survey));
     struct reason why;
+    int64_t patience = (int64_t)PATIENCE_MS * daemon->setup->slow;
     bool gone = false, rests;
 
+    if (daemon->setup->storage->ask) /* what a check that the daemon did not survive has left */
+        daemon->setup->storage->give_back(client);
     if (!survey || snapshots_client_list(client, NULL, 0, visit_listed, survey, &why) != 0 ||
         control_client_snapshots(client, visit_numbered, survey, &why) != 0)
         return false;
-    rests = wait_for_reaper(client, &gone);
+    rests = wait_for_reaper(client, patience, &gone);
     if (gone)
         return false;
     if (!rests) {
-        printf("ORPHAN: the reaper does not come to its end within %d s\n", PATIENCE_MS / 1000);
+        printf("ORPHAN: the reaper does not come to its end within %" PRId64 " ms\n", patience);
         counts->orphans++;
     }
     if (survey->strangers) {
@@ -289,7 +317,8 @@ bool check_daemon(struct model *model, struct daemon *daemon, struct client *cli
     for (int i = 0; i < MODEL_SLOTS; i++)
         check_record(model, i, survey, counts);
     for (int i = 0; i < MODEL_SLOTS; i++)
-        check_content(model, daemon, i, &survey->found[i], counts);
+        if (!check_content(model, daemon, client, i, &survey->found[i], counts))
+            return false;
     check_pool(daemon, survey, counts);
     return true;
 }

@@ -14,7 +14,7 @@ struct check_counts {
 };
 
 /* With no call under way. What was not answered is from now on what it was found to be. False when
- * the daemon went meanwhile: then nothing is counted, and the check is to be made again. */
+ * the daemon went meanwhile: then the check is to be made again. */
 bool check_daemon(struct model *model, struct daemon *daemon, struct client *client,
                   struct check_counts *counts);
 

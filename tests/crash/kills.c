@@ -4,6 +4,9 @@
 #include "crash/chance.h"
 #include "crash/check.h"
 #include "crash/load.h"
+#include "crash/machine.h"
+#include "crash/mounted.h"
+#include "crash/storage.h"
 
 #include <err.h>
 #include <inttypes.h>
@@ -21,12 +24,12 @@
 /* The daemon ended without having been told to: that must be its step's doing. */
 static void expect_killed(struct run *run, const struct schedule_step *step)
 {
-    int64_t until = daemon_now_ms() + GRACE_MS;
+    int64_t until = machine_now_ms() + (int64_t)GRACE_MS * run->setup.slow;
 
     while (daemon_runs(&run->daemon)) {
-        if (daemon_now_ms() > until)
+        if (machine_now_ms() > until)
             errx(1, "the daemon runs, but does not answer; its log is %s", run->daemon.log);
-        daemon_pause();
+        machine_pause();
     }
     if (!step || !daemon_was_killed(&run->daemon))
         errx(1, "the daemon ended by itself with status 0x%x; its log is %s", run->daemon.status,
@@ -42,23 +45,23 @@ static bool load_until_killed(struct run *run, const struct schedule_step *step)
         .layers = run->layers,
     };
     unsigned clients = 1 + chance_below(&run->chance, LOAD_CLIENTS);
-    int64_t now = daemon_now_ms(), end = now, left_at = 0;
+    int64_t now = machine_now_ms(), end = now, left_at = 0;
 
     if (!step)
-        end += 1 + (int64_t)chance_below(&run->chance, RANDOM_MOST_MS);
+        end += 1 + (int64_t)run_chance_ms(run, RANDOM_MOST_MS);
     else
-        end += STEP_PATIENCE_MS;
+        end += (int64_t)STEP_PATIENCE_MS * run->setup.slow;
     if (step && step->need == NEED_QUIET) {
-        load.quiet_from = now + QUIET_FROM_MS;
-        end += QUIET_FROM_MS + QUIET_MS;
+        load.quiet_from = now + (int64_t)QUIET_FROM_MS * run->setup.slow;
+        end += QUIET_MS;
     }
     load_start(&load, clients, chance(&run->chance));
     while (daemon_runs(&run->daemon) && now < end) {
-        daemon_pause();
-        now = daemon_now_ms();
+        machine_pause();
+        now = machine_now_ms();
         if (left_at == 0 && atomic_load(&load.left) > 0)
             left_at = now;
-        if (left_at != 0 && now - left_at > GRACE_MS)
+        if (left_at != 0 && now - left_at > (int64_t)GRACE_MS * run->setup.slow)
             errx(1, "the daemon turned a client away, but runs; its log is %s", run->daemon.log);
     }
     bool reached = !daemon_runs(&run->daemon);
@@ -69,6 +72,7 @@ static bool load_until_killed(struct run *run, const struct schedule_step *step)
     run->surprises += atomic_load(&load.surprises);
     if (reached)
         expect_killed(run, step);
+    mounted_leave_many(&load, chance_below(&run->chance, 2) == 0);
     check_cleaned(&run->model, &run->daemon, &run->counts);
     return reached;
 }
@@ -80,8 +84,8 @@ static bool go_round(struct run *run, const struct schedule_step *step, const ch
     int64_t took;
     bool reached = true;
 
-    if ((step && step->need == NEED_MOUNT) || chance_below(&run->chance, 10) == 0)
-        daemon_unmount_pool(&run->daemon);
+    if ((step && step->need == NEED_IDLE_POOL) || chance_below(&run->chance, 10) == 0)
+        run->setup.storage->detach(&run->daemon);
     if (!daemon_start(&run->daemon, order, &client, &took)) {
         expect_killed(run, step);
         return true;
@@ -104,7 +108,7 @@ static bool go_first_start(struct run *run, const struct schedule_step *step, co
     int64_t took;
     bool reached;
 
-    daemon_init(&daemon, run->options.program, run->options.folder, "first", run->content);
+    daemon_init(&daemon, &run->setup, "first");
     model_init(&empty);
     reached = !daemon_start(&daemon, order, &client, &took);
     client = client_close(client);
@@ -159,8 +163,9 @@ void kill_all(struct run *run)
 {
     const struct options *options = &run->options;
 
-    daemon_init(&run->daemon, options->program, options->folder, "root", run->content);
-    schedule_init(&run->schedule, daemon_steps(options->program), options->only, options->seed + 1);
+    daemon_init(&run->daemon, &run->setup, "root");
+    schedule_init(&run->schedule, daemon_steps(run->setup.program), run->setup.storage->name,
+                  options->only, options->seed + 1);
     while (goes_on(run) && !run_has_enough(run))
         kill_once(run);
 }

@@ -3,6 +3,9 @@
 
 #include "crash/chance.h"
 #include "crash/choice.h"
+#include "crash/machine.h"
+#include "crash/mounted.h"
+#include "crash/storage.h"
 #include "rpc/snapshots_client.h"
 
 #include <err.h>
@@ -11,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CROWD 30 /* snapshots from which removing comes first */
+#define LINGER_MS 100
+#define WAIT_MS 300 /* for clients to see that the daemon is gone */
 
 /* One client. */
 struct caller {
@@ -30,7 +34,7 @@ struct start {
 
 static bool is_quiet(const struct load *load)
 {
-    return load->quiet_from && daemon_now_ms() >= load->quiet_from;
+    return load->quiet_from && machine_now_ms() >= load->quiet_from;
 }
 
 /* Takes the model's lock when a call may begin; false when none will any more. */
@@ -67,12 +71,21 @@ static bool answered(struct caller *caller, const char *what, int slot, int resu
     return result == 0;
 }
 
-/* Settles the call about a slot, unless the daemon is gone: then the check does. */
-static void settle(struct caller *caller, int slot, bool happened)
+/* Notes the answer to the call about a slot that stays ours, unless the daemon is gone: then the
+ * check finds out. */
+static void note_answer(struct caller *caller, int slot, bool happened)
 {
     pthread_mutex_lock(&caller->model->lock);
     if (!caller->over)
         model_close(caller->model, slot, happened);
+    pthread_mutex_unlock(&caller->model->lock);
+}
+
+/* The same of one that is free from now on. */
+static void settle(struct caller *caller, int slot, bool happened)
+{
+    note_answer(caller, slot, happened);
+    pthread_mutex_lock(&caller->model->lock);
     caller->model->slots[slot].busy = false;
     pthread_mutex_unlock(&caller->model->lock);
 }
@@ -83,13 +96,6 @@ static uint32_t new_number(struct caller *caller)
 }
 
 /* ---- the calls ---- */
-
-static uint64_t id_of(const struct mounts *mounts)
-{
-    const char *slash = mounts->count ? strrchr(mounts->items[0].source, '/') : NULL;
-
-    return slash ? strtoull(slash + 1, NULL, 10) : 0;
-}
 
 /* The place of a new child, and its shape; -1 when nothing can be made now. */
 static int begin_child(struct caller *caller, enum snapshot_kind kind, struct shape *child)
@@ -139,9 +145,9 @@ static void make_child(struct caller *caller, enum snapshot_kind kind)
     struct client_mounts mounts = {0};
     struct reason why = {0};
     struct shape child;
-    char key[16], parent[16] = "";
+    char key[16], parent[16] = "", path[512];
     int slot = begin_child(caller, kind, &child), result;
-    bool leaving;
+    bool leaving, done;
 
     if (slot < 0)
         return;
@@ -151,10 +157,13 @@ static void make_child(struct caller *caller, enum snapshot_kind kind)
     model_label(child.labels, &labels);
     result = (kind == SNAPSHOT_VIEW ? snapshots_client_view : snapshots_client_prepare)(
         caller->client, bytes_of(key), bytes_of(parent), labels.list, labels.count, &mounts, &why);
-    leaving = end_child(caller, slot, child.parent, id_of(&mounts.list));
-    settle(caller, slot,
-           answered(caller, kind == SNAPSHOT_VIEW ? "View" : "Prepare", slot, result,
-                    leaving ? CONDITION_NOT_FOUND : 0, &why));
+    leaving = end_child(caller, slot, child.parent, mounted_volume(&mounts.list));
+    done = answered(caller, kind == SNAPSHOT_VIEW ? "View" : "Prepare", slot, result,
+                    leaving ? CONDITION_NOT_FOUND : 0, &why);
+    if (done && kind == SNAPSHOT_VIEW && chance_below(&caller->chance, 2))
+        mounted_enter(caller->load, slot, &mounts.list,
+                      path); /* a container that runs until its removal */
+    settle(caller, slot, done);
     client_mounts_clear(&mounts);
 }
 
@@ -230,6 +239,7 @@ static void apply(struct caller *caller)
  * may until it is committed. */
 static void write_by_hand(struct caller *caller)
 {
+    struct client_mounts mounts = {0};
     struct reason why = {0};
     struct slot *place = NULL;
     uint32_t number = 0;
@@ -248,13 +258,27 @@ static void write_by_hand(struct caller *caller)
     if (!place)
         return;
     model_key(slot, key);
-    result = snapshots_client_mounts(caller->client, bytes_of(key), NULL, &why);
-    if (answered(caller, "Mounts", slot, result, 0, &why)) {
-        daemon_volume_path(caller->load->daemon, place->now.id, path);
+    result = snapshots_client_mounts(caller->client, bytes_of(key), &mounts, &why);
+    if (answered(caller, "Mounts", slot, result, 0, &why) &&
+        mounted_enter(caller->load, slot, &mounts.list, path)) {
         tree_write_file(path, number);
         note_part(caller, place, number);
     }
+    if (chance_below(&caller->chance, 2))
+        mounted_leave(caller->load, slot);
     settle(caller, slot, false);
+    client_mounts_clear(&mounts);
+}
+
+/* What was committed stays mounted for a while: unmounting would write it to the disk, which is the
+ * daemon's to have done. */
+static void linger(struct caller *caller)
+{
+    const struct load *load = caller->load;
+    int64_t until = machine_now_ms() + (int64_t)LINGER_MS * load->daemon->setup->slow;
+
+    while (!caller->over && !atomic_load(&load->over) && machine_now_ms() < until)
+        machine_pause();
 }
 
 /* Both places of a commit: the key goes, the name comes; -1 when there are none. */
@@ -300,9 +324,17 @@ static void commit(struct caller *caller)
     model_key(key, key_text);
     model_key(name, name_text);
     model_label(number, &labels);
+    if (chance_below(&caller->chance, 2))
+        mounted_leave(caller->load, key);
     result = snapshots_client_commit(caller->client, bytes_of(name_text), bytes_of(key_text),
                                      bytes_of(NULL), labels.list, labels.count, &why);
     done = answered(caller, "Commit", key, result, 0, &why);
+    note_answer(caller, key, done);
+    note_answer(caller, name, done);
+    if (caller->model->slots[key].entered && caller->load->daemon->setup->storage->ask)
+        linger(caller);
+    mounted_leave(caller->load,
+                  key); /* before the first view: one device is not mounted in both ways */
     settle(caller, key, done);
     settle(caller, name, done);
 }
@@ -353,8 +385,11 @@ static void remove_one(struct caller *caller)
         return;
     model_key(slot, key);
     was = caller->model->slots[slot].now;
+    if (chance_below(&caller->chance, 4))
+        mounted_leave(caller->load, slot);
     result = snapshots_client_remove(caller->client, bytes_of(key), &why);
     done = answered(caller, "Remove", slot, result, leaf ? 0 : CONDITION_PRECONDITION, &why);
+    mounted_leave(caller->load, slot); /* if not before: what is busy is removed a little later */
     settle(caller, slot, done);
     if (done && (was.kind != SNAPSHOT_VIEW || was.parent < 0))
         note_gone(caller->model, was.id);
@@ -424,15 +459,16 @@ static const struct weight mix[] = {
     {15, commit},  {13, remove_one}, {7, update}, {2, cleanup},
 };
 
-static bool is_crowded(struct model *model)
+static bool is_crowded(const struct load *load)
 {
+    struct model *model = load->model;
     unsigned there = 0;
 
     pthread_mutex_lock(&model->lock);
     for (int i = 0; i < MODEL_SLOTS; i++)
         there += model->slots[i].now.there || model->slots[i].open;
     pthread_mutex_unlock(&model->lock);
-    return there > CROWD;
+    return there > load->daemon->setup->storage->crowd;
 }
 
 static void call_something(struct caller *caller)
@@ -440,7 +476,7 @@ static void call_something(struct caller *caller)
     unsigned point = chance_below(&caller->chance, 100);
     size_t at = 0;
 
-    if (is_crowded(caller->model) && chance_below(&caller->chance, 3) == 0) {
+    if (is_crowded(caller->load) && chance_below(&caller->chance, 3) == 0) {
         remove_one(caller);
         return;
     }
@@ -464,7 +500,7 @@ static void *client_thread(void *context)
             caller.idle = true;
             call_something(&caller);
             if (caller.idle)
-                daemon_pause();
+                machine_pause();
         }
         client_close(caller.client);
     }
@@ -486,12 +522,25 @@ void load_start(struct load *load, unsigned clients, uint64_t seed)
     }
 }
 
+/* A mount may wait for the next start of the daemon, which begins when all clients have left. */
+static void release_those_who_wait(const struct load *load)
+{
+    const struct daemon *daemon = load->daemon;
+    int64_t until = machine_now_ms() + (int64_t)WAIT_MS * daemon->setup->slow;
+
+    while (atomic_load(&load->left) < load->clients && machine_now_ms() < until)
+        machine_pause();
+    if (atomic_load(&load->left) < load->clients && daemon->setup->storage->release)
+        daemon->setup->storage->release(daemon);
+}
+
 void load_join(struct load *load)
 {
     atomic_store(&load->over, true);
     pthread_mutex_lock(&load->model->lock);
     pthread_cond_broadcast(&load->model->opened);
     pthread_mutex_unlock(&load->model->lock);
+    release_those_who_wait(load);
     for (unsigned i = 0; i < load->clients; i++)
         pthread_join(load->threads[i], NULL);
 }

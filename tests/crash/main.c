@@ -9,9 +9,12 @@
  * not at all, and nothing may be left that no snapshot accounts for.
  */
 
+#include "crash/disk.h"
 #include "crash/kills.h"
+#include "crash/machine.h"
 #include "crash/power.h"
 #include "crash/run.h"
+#include "crash/storage.h"
 
 #include <err.h>
 #include <getopt.h>
@@ -27,24 +30,25 @@
 
 static void usage(void)
 {
-    fputs("usage: crash [--kills COUNT [--step NAME] | --cuts COUNT] [--seed NUMBER] COWSNAPD "
-          "FOLDER\n",
+    fputs("usage: crash [--backend NAME] [--kills COUNT [--step NAME] | --cuts COUNT [--reorder]] "
+          "[--slow FACTOR] [--seed NUMBER] COWSNAPD FOLDER\n",
           stderr);
     exit(2);
 }
 
-static void options_read(struct options *options, int argc, char **argv)
+static void options_read(struct run *run, int argc, char **argv)
 {
     static const struct option flags[] = {
-        {"kills", required_argument, NULL, 'k'},
-        {"cuts", required_argument, NULL, 'c'},
-        {"seed", required_argument, NULL, 's'},
-        {"step", required_argument, NULL, 't'},
-        {0},
+        {"kills", required_argument, NULL, 'k'},   {"cuts", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 's'},    {"step", required_argument, NULL, 't'},
+        {"backend", required_argument, NULL, 'b'}, {"reorder", no_argument, NULL, 'r'},
+        {"slow", required_argument, NULL, 'l'},    {0},
     };
+    struct options *options = &run->options;
     int flag;
 
     *options = (struct options){.seed = (uint64_t)time(NULL)};
+    run->setup = (struct daemon_setup){.storage = &storage_btrfs, .slow = 1};
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) >= 0)
         if (flag == 'k')
             options->kills = (unsigned)strtoul(optarg, NULL, 10);
@@ -54,12 +58,17 @@ static void options_read(struct options *options, int argc, char **argv)
             options->seed = strtoull(optarg, NULL, 10);
         else if (flag == 't')
             options->only = optarg;
-        else
+        else if (flag == 'r')
+            options->reorder = true;
+        else if (flag == 'l')
+            run->setup.slow = (unsigned)strtoul(optarg, NULL, 10);
+        else if (flag != 'b' || !(run->setup.storage = storage_find(optarg)))
             usage();
-    if (argc - optind != 2 || (options->kills > 0) == (options->cuts > 0))
+    if (argc - optind != 2 || run->setup.slow == 0 || (options->reorder && !options->cuts) ||
+        (options->kills > 0) == (options->cuts > 0))
         usage();
-    options->program = argv[optind];
-    options->folder = argv[optind + 1];
+    run->setup.program = argv[optind];
+    run->setup.folder = argv[optind + 1];
 }
 
 /* The last start: everything is checked once more, and SIGTERM ends it in order. */
@@ -77,9 +86,9 @@ static void finish(struct run *run)
     if (run->daemon.status != 0)
         errx(1, "the daemon leaves with status 0x%x after SIGTERM; its log is %s",
              run->daemon.status, run->daemon.log);
-    daemon_unmount_pool(&run->daemon);
-    if (daemon_loops(&run->daemon) != 0) {
-        puts("ORPHAN: a loop device on the pool is left after its mount");
+    run->setup.storage->detach(&run->daemon);
+    if (machine_loops(run->daemon.root) != 0) {
+        puts("ORPHAN: a loop device on the pool is left after its end");
         run->counts.orphans++;
     }
 }
@@ -97,12 +106,12 @@ static void make_content(struct run *run)
     static const char *const parts[] = {"content", "content/blobs", "content/blobs/sha256"};
 
     for (unsigned i = 0; i < 3; i++) {
-        snprintf(path, sizeof(path), "%s/%s", run->options.folder, parts[i]);
+        snprintf(path, sizeof(path), "%s/%s", run->setup.folder, parts[i]);
         if (mkdir(path, 0755) < 0)
             err(1, "make %s", path);
     }
-    snprintf(run->content, sizeof(run->content), "%s/content", run->options.folder);
-    tree_make_layers(run->content, run->layers);
+    snprintf(run->setup.content, sizeof(run->setup.content), "%s/content", run->setup.folder);
+    tree_make_layers(run->setup.content, run->layers);
 }
 
 static bool tell(struct run *run)
@@ -114,8 +123,9 @@ static bool tell(struct run *run)
     if (run->surprises)
         printf("UNEXPECTED: %u answers that nothing explains\n", run->surprises);
     if (run->options.cuts)
-        printf("power-cuts: %u cuts under load and %u at a first start, %u lost, %u orphans\n",
-               run->rounds - run->first_starts, run->first_starts, run->counts.lost,
+        printf("power-cuts: %u cuts under load and %u at a first start%s, %u lost, %u orphans\n",
+               run->rounds - run->first_starts, run->first_starts,
+               run->options.reorder ? ", writes reordered and lost" : "", run->counts.lost,
                run->counts.orphans);
     else
         printf("kills: %u kills at %u steps and random moments, %u lost, %u orphans\n", run->rounds,
@@ -124,9 +134,14 @@ static bool tell(struct run *run)
 }
 
 /* err() may end the program while clients call: nothing is torn down under them. */
-static void leave_at_once(int status, void *nothing)
+static void leave_at_once(int status, void *context)
 {
-    (void)nothing;
+    const struct run *run = context;
+
+    if (run->setup.storage->forsake)
+        run->setup.storage->forsake();
+    if (run->options.reorder)
+        disk_logged.forsake();
     fflush(NULL);
     _exit(status);
 }
@@ -135,11 +150,11 @@ int main(int argc, char **argv)
 {
     static struct run run;
 
-    options_read(&run.options, argc, argv);
+    options_read(&run, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0);
     printf("seed %" PRIu64 "\n", run.options.seed);
     run.chance = run.options.seed;
-    on_exit(leave_at_once, NULL);
+    on_exit(leave_at_once, &run);
     leave_namespace();
     make_content(&run);
     model_init(&run.model);

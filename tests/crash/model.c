@@ -72,7 +72,7 @@ void model_restore(struct model *model, const struct model *copy)
     for (int i = 0; i < MODEL_SLOTS; i++) {
         struct slot *place = &model->slots[i];
 
-        place->busy = false;
+        place->busy = place->entered = false;
         place->users = 0;
         place->now.torn = place->now.torn || place->now.loose;
         place->maybe.torn = place->maybe.torn || place->maybe.loose;

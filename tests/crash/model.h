@@ -39,6 +39,7 @@ struct slot {
     bool open;          /* such a call is under way, or was when the daemon ended */
     int partner;        /* the slot that changed with this one, or did not; -1 for none */
     bool busy;          /* a client is at it */
+    bool entered;       /* its tree is open, by mounts that the daemon gave */
     unsigned users;     /* calls that make a child of it */
     bool leaving;       /* it was tried to be removed since those began */
 };

@@ -4,6 +4,7 @@
 
 /* One run of the program: what its rounds share. */
 
+#include "crash/chance.h"
 #include "crash/check.h"
 #include "crash/daemon.h"
 #include "crash/model.h"
@@ -13,25 +14,25 @@
 #include <stdint.h>
 
 struct options {
-    const char *program, *folder;
-    const char *only;     /* the one step to kill at; NULL for all, and random moments */
+    const char *only;     /* the step to kill at, or the beginning of several; NULL for all */
     unsigned kills, cuts; /* one of them is 0 */
+    bool reorder;         /* what the disk was not told to flush may be lost, in any order */
     uint64_t seed;
 };
 
 struct run {
     struct options options;
+    struct daemon_setup setup;
     struct daemon daemon;
     struct model model;
     struct schedule schedule;
     struct tree_layer layers[TREE_LAYERS];
-    char content[512];
     struct check_counts counts;
     uint64_t chance;
     unsigned rounds, surprises;
     unsigned first_starts; /* of the rounds: what was cut was the first start */
     uint64_t calls;
-    int64_t slowest_start;
+    int64_t first_start, slowest_start; /* ms */
 };
 
 #define RUN_ENOUGH 20 /* things found wrong, after which no more are looked for */
@@ -39,6 +40,12 @@ struct run {
 static inline bool run_has_enough(const struct run *run)
 {
     return run->counts.lost + run->counts.orphans + run->surprises >= RUN_ENOUGH;
+}
+
+/* From 0 up to MOST ms of this machine's. */
+static inline unsigned run_chance_ms(struct run *run, unsigned most)
+{
+    return chance_below(&run->chance, most * run->setup.slow);
 }
 
 static inline void run_note_start(struct run *run, int64_t took_ms)

@@ -16,9 +16,11 @@ static enum schedule_need need_of(const char *name)
         const char *prefix;
         enum schedule_need need;
     } needs[] = {
-        {"btrfs.image-", NEED_FIRST_START},     {"btrfs.loop-attached", NEED_MOUNT},
-        {"btrfs.pool-mounted", NEED_MOUNT},     {"keeper.", NEED_QUIET},
-        {"btrfs.subvolume-sealed", NEED_QUIET},
+        {"btrfs.image-", NEED_FIRST_START},     {"btrfs.loop-attached", NEED_IDLE_POOL},
+        {"btrfs.pool-mounted", NEED_IDLE_POOL}, {"btrfs.subvolume-sealed", NEED_QUIET},
+        {"dm-thin.files-", NEED_FIRST_START},   {"dm-thin.label-", NEED_FIRST_START},
+        {"dm-thin.base-", NEED_FIRST_START},    {"dm-thin.pool-activated", NEED_IDLE_POOL},
+        {"dm-thin.volume-rested", NEED_QUIET},  {"keeper.", NEED_QUIET},
     };
 
     for (unsigned i = 0; i < sizeof(needs) / sizeof(needs[0]); i++)
@@ -38,15 +40,30 @@ static void add(struct schedule *schedule, const char *name)
         (struct schedule_step){.name = name, .need = need_of(name), .most = 1};
 }
 
-void schedule_init(struct schedule *schedule, char *names, const char *only, uint64_t seed)
+/* Whether the step is of a backend, and that is another than BACKEND. */
+static bool is_elsewhere(const char *name, const char *backend)
+{
+    static const char *const backends[] = {"btrfs", "dm-thin"};
+
+    for (unsigned i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
+        size_t length = strlen(backends[i]);
+
+        if (strncmp(name, backends[i], length) == 0 && name[length] == '.')
+            return strcmp(backends[i], backend) != 0;
+    }
+    return false;
+}
+
+void schedule_init(struct schedule *schedule, char *names, const char *backend, const char *only,
+                   uint64_t seed)
 {
     char *place = NULL;
 
     *schedule = (struct schedule){.names = names, .chance = seed};
     for (char *name = strtok_r(names, "\n", &place); name; name = strtok_r(NULL, "\n", &place)) {
-        if (strncmp(name, "dm-thin.", 8) == 0)
+        if (is_elsewhere(name, backend))
             schedule->elsewhere++;
-        else if (!only || strcmp(name, only) == 0)
+        else if (!only || strncmp(name, only, strlen(only)) == 0)
             add(schedule, name);
     }
     if (schedule->count == 0)

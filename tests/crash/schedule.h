@@ -13,7 +13,7 @@
 enum schedule_need {
     NEED_LOAD,        /* calls */
     NEED_QUIET,       /* no commits for a while */
-    NEED_MOUNT,       /* a pool that is not mounted */
+    NEED_IDLE_POOL,   /* a pool that is neither mounted nor active */
     NEED_FIRST_START, /* no pool at all */
 };
 
@@ -32,9 +32,10 @@ struct schedule {
     uint64_t chance;
 };
 
-/* NAMES are kept, cut into lines. Steps are those of the backend btrfs and of what all backends
- * share. ONLY, if not NULL, is the one step to be used. */
-void schedule_init(struct schedule *schedule, char *names, const char *only, uint64_t seed);
+/* NAMES are kept, cut into lines. Steps are those of BACKEND and of what all backends share; ONLY,
+ * if not NULL, is the one step to be used, or the beginning of the names of those. */
+void schedule_init(struct schedule *schedule, char *names, const char *backend, const char *only,
+                   uint64_t seed);
 
 /* NULL for a random moment; otherwise the step that is to end the daemon at its COUNT-th pass. */
 struct schedule_step *schedule_next(struct schedule *schedule, unsigned *count);

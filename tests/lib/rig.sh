@@ -241,6 +241,14 @@ rig_need_device_mapper() {
         rig_skip "this kernel has no device-mapper with thin pools (modprobe dm_thin_pool; tests/vm has one)"
 }
 
+# rig_need_log_writes: what keeps a log of a disk's writes, or a skip.
+rig_need_log_writes() {
+    rig_need losetup dmsetup
+    modprobe -q dm_log_writes 2>/dev/null || true
+    [ -c /dev/mapper/control ] && dmsetup targets 2>/dev/null | grep -q '^log-writes ' ||
+        rig_skip "this kernel has no dm-log-writes (modprobe dm_log_writes; tests/vm has one)"
+}
+
 # rig_go_suite NAME FILES…: the path of a test binary made of these Go files, with the packages that Debian
 # ships. It is built below the build tree, where Go's own cache answers the later times. Where that cannot be
 # written (a guest of tests/vm), the one that `tests/NAME/run.sh --build` made of the same files must be there.
