@@ -31,6 +31,15 @@ step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
 step_kills() { build_preset steps && tests/crash/run.sh --kills 200; }
 step_power_cuts() { build_preset steps && tests/crash/run.sh --cuts 40; }
+# The steps of all backends are passed by btrfs above; these are of thin volumes alone.
+step_crash_dm_thin() {
+    build_preset steps && install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- \
+        tests/crash/run.sh --backend dm-thin --kills 18 --step dm-thin. --cuts 8 --reorder
+}
+step_cuts_reordered() {
+    build_preset steps && install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- \
+        tests/crash/run.sh --cuts 12 --reorder
+}
 step_tool_pool() { tests/cli/pool.sh btrfs; }
 step_install() { tests/install/run.sh; }
 step_vm_btrfs_6_1() { vm_btrfs bookworm; }
@@ -81,7 +90,7 @@ all=(
     conformance-by-subvolume refused seccomp load kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
-    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin e2e-dm-thin differential-thin systemd
+    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin e2e-dm-thin crash-dm-thin cuts-reordered differential-thin systemd
     speed
 )
 
