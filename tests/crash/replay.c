@@ -35,7 +35,9 @@ static size_t find_mark(const struct write_entry *entries, size_t count, const c
 static struct span choose(const struct write_entry *entries, size_t count, uint64_t *chance)
 {
     size_t cut = find_mark(entries, count, REPLAY_CUT), end = find_mark(entries, count, REPLAY_END);
-    unsigned later = chance_below(chance, LATER_MOST);
+    /* rather early: later ones are of what is unmounted after the cut, which makes good what was
+     * not synced before it */
+    unsigned later = chance_below(chance, 1 + chance_below(chance, LATER_MOST));
     struct span span = {.end = cut};
 
     while (span.end < end && (!entries[span.end].flush || later-- > 0))
