@@ -15,9 +15,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
-/* Discarded at a time, so that removals in the background leave others a turn. */
+/* Discarded at a time. Then comes as much rest as that took: removals are in no hurry, so the pool
+ * and the disk below are left to others for half of the time at least. A limit in bytes would be
+ * too much for one disk and too little for another, and would count what is not mapped. */
 #define DISCARD_STEP (UINT64_C(256) << 20)
+#define DISCARD_REST_LEAST_NS 1000000 /* what is not mapped is passed over in less */
+#define DISCARD_REST_MOST_NS 500000000
 
 static int volume_no_such(const struct thin_pool *pool, uint64_t id, struct reason *why)
 {
@@ -125,6 +130,20 @@ int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct re
 
 /* ---- ending one ---- */
 
+static void discard_rest(const struct timespec *began)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t took =
+        (now.tv_sec - began->tv_sec) * INT64_C(1000000000) + now.tv_nsec - began->tv_nsec;
+    const struct timespec rest = {
+        .tv_nsec = took < DISCARD_REST_MOST_NS ? (long)took : DISCARD_REST_MOST_NS,
+    };
+    if (took >= DISCARD_REST_LEAST_NS)
+        nanosleep(&rest, NULL);
+}
+
 /* Gives back the space of what the volume alone holds to whatever the pool lies on. Best effort:
  * the pool itself gets it back by the removal. */
 static void volume_discard(const struct thin_pool *pool, const char *path)
@@ -134,8 +153,11 @@ static void volume_discard(const struct thin_pool *pool, const char *path)
 
     for (uint64_t at = 0; device >= 0 && at < size; at += DISCARD_STEP) {
         uint64_t range[2] = {at, size - at < DISCARD_STEP ? size - at : DISCARD_STEP};
+        struct timespec began;
+        clock_gettime(CLOCK_MONOTONIC, &began);
         if (ioctl(device, BLKDISCARD, range) < 0)
             return;
+        discard_rest(&began);
     }
 }
 
