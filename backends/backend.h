@@ -91,6 +91,7 @@ struct pool_status {
     char metadata_on[4096];  /* the same of the metadata; "" when it lies with the data */
     uint64_t backing;        /* embedded: bytes of data that the disk below has room for; else 0 */
     uint64_t metadata_limit; /* bytes that the metadata can become at most; 0: no such bound */
+    uint64_t times_low;      /* how often it has become low since open(); 0 where nobody watches */
     enum pool_state state;
     struct reason advice; /* what the state means and what to do; empty when it is OK */
 };

@@ -129,13 +129,16 @@ static int activation_make(struct thin_pool *pool, uint64_t id, const char *name
     return error ? error : 1;
 }
 
-/* A device that ends as its last user leaves keeps its name for a moment longer. */
+/* A device that ends as its last user leaves keeps its name for a moment longer. A pool of the
+ * operator's, who suspends it to make it larger, takes no device meanwhile. */
 static int activation_make_soon(struct thin_pool *pool, uint64_t id, const char *name)
 {
     const struct timespec moment = {.tv_nsec = 5000000};
     int result = activation_make(pool, id, name);
 
-    for (unsigned i = 0; result == -EBUSY && i < ACTIVATION_TRIES; i++) {
+    for (unsigned i = 0; (result == -EBUSY || (result == -EINVAL && pool->origin == THIN_GIVEN)) &&
+                         i < ACTIVATION_TRIES;
+         i++) {
         nanosleep(&moment, NULL);
         result = activation_make(pool, id, name);
     }
@@ -155,10 +158,12 @@ int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct
     if (made == 1)
         made = activation_replay(pool, item, device_path(name, path));
     pthread_mutex_unlock(lock);
-    if (made == -ENODATA)
-        return refuse(why, CONDITION_NOT_FOUND, "volume %" PRIu64 " of the pool %s", item->id,
-                      pool->name);
-    return made < 0 ? thin_pool_failure(pool, why, -made, "activate volume %" PRIu64, item->id) : 0;
+    if (made >= 0)
+        return 0;
+    int result = thin_pool_failure(pool, why, -made, "activate volume %" PRIu64, item->id);
+    return result == -ENODATA ? refuse(why, CONDITION_NOT_FOUND,
+                                       "volume %" PRIu64 " of the pool %s", item->id, pool->name)
+                              : result;
 }
 
 /* ---- after a start ---- */

@@ -86,7 +86,10 @@ static int claim_hold(struct thin_pool *pool, struct reason *why)
 static int claim_write(struct thin_pool *pool, char *block, struct reason *why)
 {
     if (!label_format(&pool->label, block))
-        return refuse(why, CONDITION_INVALID, "the path of the root folder is too long");
+        return refuse(why, CONDITION_INVALID,
+                      "the path of the root folder does not fit into the label of the pool %s: "
+                      "choose one of less than %d bytes",
+                      pool->name, LABEL_ROOT - 1);
     if (pwrite(pool->owner, block, LABEL_BLOCK, 0) != LABEL_BLOCK || fsync(pool->owner) < 0)
         return thin_pool_failure(pool, why, errno, "write the label of the pool %s", pool->name);
     return 0;
@@ -104,7 +107,10 @@ static int claim_begin(struct thin_pool *pool, const struct backend_options *opt
         .transaction = pool->transaction,
     };
     if (strlen(options->root_path) >= sizeof(pool->label.root))
-        return refuse(why, CONDITION_INVALID, "the path of the root folder is too long");
+        return refuse(why, CONDITION_INVALID,
+                      "the path of the root folder does not fit into the label of the pool %s: "
+                      "choose one of less than %d bytes",
+                      pool->name, LABEL_ROOT - 1);
     strcpy(pool->label.root, options->root_path);
     strcpy(pool->label.file_system, strcmp(file_system, "xfs") == 0 ? "xfs" : "ext4");
     return claim_write(pool, block, why);

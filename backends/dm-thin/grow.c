@@ -48,9 +48,25 @@ static int grow_is_due(const struct thin_pool *pool, uint64_t sectors, uint64_t 
     return sectors < data || status.metadata_total < metadata / METADATA_BLOCK;
 }
 
-/* The pool as large as its devices: with the table it has, over the new length. 1 when it has
- * grown, 0, or minus an errno. */
-static int grow_table(const struct thin_pool *pool)
+/* The table line LINE of a pool of SECTORS, in its place: with the low water that goes with them.
+ */
+static int grow_line(const struct thin_pool *pool, char line[DEVICE_LINE], uint64_t sectors)
+{
+    struct line_pool_table table;
+    char data[32], metadata[32];
+
+    if (!line_parse_pool_table(line, &table))
+        return -EPROTO;
+    snprintf(data, sizeof(data), "%u:%u", table.data_major, table.data_minor);
+    snprintf(metadata, sizeof(metadata), "%u:%u", table.metadata_major, table.metadata_minor);
+    line_pool_table(line, DEVICE_LINE, metadata, data, pool->block_sectors,
+                    thin_pool_low_water(sectors / pool->block_sectors, pool->block_sectors));
+    return 0;
+}
+
+/* The pool, which the daemon made, as large as its devices. 1 when it has grown, 0, or minus an
+ * errno. */
+static int grow_table(struct thin_pool *pool)
 {
     uint64_t data = 0, metadata = 0, sectors = 0;
     char line[DEVICE_LINE];
@@ -66,7 +82,12 @@ static int grow_table(const struct thin_pool *pool)
     int due = grow_is_due(pool, sectors, data, metadata);
     if (due != 1)
         return due;
+    error = grow_line(pool, line, data);
+    if (error != 0)
+        return error;
+    pthread_rwlock_wrlock(&pool->still);
     error = device_reload(pool->name, "thin-pool", data, line);
+    pthread_rwlock_unlock(&pool->still);
     return error ? error : 1;
 }
 
@@ -82,7 +103,7 @@ static int grow_is_possible(const struct thin_pool *pool)
 
 /* An embedded pool, to DATA and METADATA bytes at least. Results as grow_table(); pool->growth is
  * held. */
-static int grow_files(const struct thin_pool *pool, uint64_t data, uint64_t metadata)
+static int grow_files(struct thin_pool *pool, uint64_t data, uint64_t metadata)
 {
     int grown = grow_is_possible(pool);
 
@@ -123,22 +144,36 @@ static uint64_t grow_file_size(const struct thin_pool *pool, const char *name)
     return fstatat(pool->root, name, &file, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)file.st_size : 0;
 }
 
+/* Results as grow_table(); 1 with *WANTED = 0 when another thread has seen to it meanwhile. */
+static int grow_metadata_held(struct thin_pool *pool, uint64_t *wanted)
+{
+    struct line_pool_status status;
+
+    if (thin_pool_look(pool, &status, NULL) != 0)
+        return -EIO;
+    if (status.mode > LINE_OUT_OF_METADATA || status.needs_check)
+        return 0;
+    if (!thin_pool_metadata_scarce(&status))
+        return 1;
+    *wanted = grow_file_size(pool, POOL_FILES_METADATA) * 2;
+    if (*wanted > POOL_METADATA_MOST)
+        *wanted = POOL_METADATA_MOST;
+    return grow_files(pool, 0, *wanted);
+}
+
 bool grow_metadata(struct thin_pool *pool)
 {
     char size[SIZE_TEXT];
-    uint64_t wanted;
+    uint64_t wanted = 0;
 
     if (pool->origin != THIN_EMBEDDED)
         return false;
     pthread_mutex_lock(&pool->growth);
-    wanted = grow_file_size(pool, POOL_FILES_METADATA) * 2;
-    if (wanted > POOL_METADATA_MOST)
-        wanted = POOL_METADATA_MOST;
-    int grown = grow_files(pool, 0, wanted);
+    int grown = grow_metadata_held(pool, &wanted);
     pthread_mutex_unlock(&pool->growth);
     if (grown < 0)
         log_warn("grow the metadata of the thin pool %s: %s", pool->name, strerrordesc_np(-grown));
-    if (grown > 0)
+    if (grown > 0 && wanted > 0)
         log_info("the metadata of the thin pool %s has grown to %s", pool->name,
                  size_text(wanted, size));
     return grown > 0;
@@ -175,7 +210,7 @@ static int grow_now(const struct thin_pool *pool, const struct pool_growth *grow
     return result;
 }
 
-static int grow_wanted_files(const struct thin_pool *pool, const struct pool_growth *growth,
+static int grow_wanted_files(struct thin_pool *pool, const struct pool_growth *growth,
                              const char *what, uint64_t size, struct reason *why)
 {
     uint64_t metadata = growth->metadata ? size : pool_files_metadata_size(size);
@@ -194,7 +229,7 @@ static int grow_wanted_files(const struct thin_pool *pool, const struct pool_gro
 }
 
 /* A device must have grown first; then the pool takes all there is of it. */
-static int grow_wanted_devices(const struct thin_pool *pool, const struct pool_growth *growth,
+static int grow_wanted_devices(struct thin_pool *pool, const struct pool_growth *growth,
                                const char *what, uint64_t size, struct reason *why)
 {
     const char *path = growth->metadata ? pool->metadata : pool->data;
@@ -219,8 +254,7 @@ static int grow_wanted_devices(const struct thin_pool *pool, const struct pool_g
     return 0;
 }
 
-static int grow_held(const struct thin_pool *pool, const struct pool_growth *growth,
-                     struct reason *why)
+static int grow_held(struct thin_pool *pool, const struct pool_growth *growth, struct reason *why)
 {
     char what[128];
     uint64_t now, size;

@@ -18,7 +18,8 @@ int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why);
 /* As backend_ops.grow. */
 int grow_wanted(struct thin_pool *pool, const struct pool_growth *growth, struct reason *why);
 
-/* Twice an embedded pool's metadata, up to what a pool can use. True when it has grown. */
+/* Twice an embedded pool's metadata when they are scarce, up to what a pool can use. True when they
+ * have grown, by this call or another at the same time. */
 bool grow_metadata(struct thin_pool *pool);
 
 #endif

@@ -30,9 +30,6 @@
 
 #define BLOCK_SECTORS 128 /* 64 KiB: small, so that clones come apart in small pieces */
 
-/* Of the data, when the kernel is to raise an event. */
-#define LOW_WATER_SHARE 16
-
 /* What this start made, to be taken back if it fails. */
 struct made {
     bool files, device;
@@ -68,13 +65,16 @@ int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *messa
     return error;
 }
 
-int thin_pool_activate(const struct thin_pool *pool, const char *name, const char *uuid,
-                       uint32_t id, uint64_t sectors)
+int thin_pool_activate(struct thin_pool *pool, const char *name, const char *uuid, uint32_t id,
+                       uint64_t sectors)
 {
     char line[DEVICE_LINE];
 
     line_thin_table(line, sizeof(line), pool->major, pool->minor, id);
-    return device_create(name, uuid, "thin", sectors, line, false);
+    pthread_rwlock_rdlock(&pool->still);
+    int error = device_create(name, uuid, "thin", sectors, line, false);
+    pthread_rwlock_unlock(&pool->still);
+    return error;
 }
 
 /* ---- which pool ---- */
@@ -141,6 +141,30 @@ static int device_size(const char *path, uint64_t *sectors, struct reason *why)
     return 0;
 }
 
+/* One of the operator's, as the settings name it. */
+static int device_of_setting(const char *setting, const char *path, char device[DEVICE_PATH],
+                             struct reason *why)
+{
+    struct stat found;
+
+    if (strlen(path) >= DEVICE_PATH)
+        return refuse(why, CONDITION_INVALID,
+                      "dm_thin.%s %s is too long: name the device by a path of less than %d bytes",
+                      setting, quoted(bytes_of(path)), DEVICE_PATH);
+    if (stat(path, &found) < 0)
+        return refuse(why, CONDITION_INVALID,
+                      "dm_thin.%s %s cannot be found: %s: name a block device that is there when "
+                      "cowsnapd starts",
+                      setting, quoted(bytes_of(path)), strerrordesc_np(errno));
+    if (!S_ISBLK(found.st_mode))
+        return refuse(why, CONDITION_INVALID,
+                      "dm_thin.%s %s is no block device: name one, or leave both devices out for a "
+                      "pool in files",
+                      setting, quoted(bytes_of(path)));
+    snprintf(device, DEVICE_PATH, "%s", path);
+    return 0;
+}
+
 /* The two paths a pool of our own is to lie on. The loop devices last as long as LOOPS are open, or
  * the pool is there. */
 static int thin_pool_attach(struct thin_pool *pool, const struct backend_options *options,
@@ -149,9 +173,10 @@ static int thin_pool_attach(struct thin_pool *pool, const struct backend_options
     int result;
 
     if (pool->origin == THIN_DEVICES) {
-        snprintf(pool->data, sizeof(pool->data), "%s", options->data_device);
-        snprintf(pool->metadata, sizeof(pool->metadata), "%s", options->metadata_device);
-        return 0;
+        result = device_of_setting("data_device", options->data_device, pool->data, why);
+        return result ? result
+                      : device_of_setting("metadata_device", options->metadata_device,
+                                          pool->metadata, why);
     }
     result = pool_files_attach(pool->root, options->root_path, POOL_FILES_DATA, &loops[0],
                                pool->data, why);
@@ -174,7 +199,7 @@ static int thin_pool_start(struct thin_pool *pool, const struct backend_options 
         result = device_size(pool->data, &sectors, why);
     if (result == 0) {
         line_pool_table(line, sizeof(line), pool->metadata, pool->data, BLOCK_SECTORS,
-                        sectors / BLOCK_SECTORS / LOW_WATER_SHARE);
+                        thin_pool_low_water(sectors / BLOCK_SECTORS, BLOCK_SECTORS));
         name_part_uuid(pool->name, "pool", uuid);
         int error = device_create(pool->name, uuid, "thin-pool",
                                   sectors / BLOCK_SECTORS * BLOCK_SECTORS, line, false);
@@ -260,6 +285,17 @@ static int thin_pool_activate_pool(struct thin_pool *pool, const struct backend_
     return result ? result : thin_pool_check_files(pool, why);
 }
 
+/* Devices are made all the time by many: who suspends must get his turn. */
+static void still_init(pthread_rwlock_t *still)
+{
+    pthread_rwlockattr_t attributes;
+
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(still, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+}
+
 int thin_pool_open(struct thin_pool *pool, const struct backend_options *options,
                    struct reason *why)
 {
@@ -273,6 +309,7 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
     pthread_mutex_init(&pool->origins, NULL);
     for (unsigned i = 0; i < THIN_ACTIVATIONS; i++)
         pthread_mutex_init(&pool->activations[i], NULL);
+    still_init(&pool->still);
     pthread_mutex_init(&pool->messages, NULL);
 
     result = device_need(why);
@@ -291,6 +328,8 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
         result = grow_pool(pool, options->pool_size, why);
     if (result == 0)
         result = claim_pool(pool, options, why);
+    if (result == 0 && options->presence == POOL_AS_NEEDED) /* not while the tool has a look */
+        result = watch_start(pool, why);
     if (result == 0)
         return 0;
     thin_pool_take_back(pool, &made);
@@ -302,12 +341,14 @@ void thin_pool_close(struct thin_pool *pool)
 {
     char name[DEVICE_NAME];
 
+    watch_stop(pool);
     if (pool->owner >= 0) {
         scoped_close_(&pool->owner);
         name_part(pool->name, "label", name);
         device_remove(name, false);
     }
     pthread_mutex_destroy(&pool->messages);
+    pthread_rwlock_destroy(&pool->still);
     for (unsigned i = 0; i < THIN_ACTIVATIONS; i++)
         pthread_mutex_destroy(&pool->activations[i]);
     pthread_mutex_destroy(&pool->origins);

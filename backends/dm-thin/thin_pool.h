@@ -19,6 +19,7 @@
 #include "backends/dm-thin/label.h"
 #include "backends/dm-thin/line.h"
 #include "backends/dm-thin/name.h"
+#include "backends/dm-thin/watch.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -26,9 +27,19 @@
 
 enum thin_origin { THIN_EMBEDDED, THIN_DEVICES, THIN_GIVEN };
 
+/* How a pool stands, the worst last. */
+enum thin_level {
+    THIN_OK,
+    THIN_LOW,  /* soon full: time to tell somebody */
+    THIN_FULL, /* no new volumes; what is kept back is for those there are, and for removals */
+    THIN_READ_ONLY,
+    THIN_NEEDS_CHECK, /* reads only, too */
+    THIN_FAILED,
+};
+
 #define THIN_ACTIVATIONS 32
 
-/* Locks, in the order they are taken: checks, growth, activations, origins, messages,
+/* Locks, in the order they are taken: checks, growth, activations, origins, still, messages,
  * inventory.lock. */
 struct thin_pool {
     enum thin_origin origin;
@@ -48,8 +59,12 @@ struct thin_pool {
      * devices be made at once, and each waits for tens of milliseconds. */
     pthread_mutex_t activations[THIN_ACTIVATIONS];
     pthread_mutex_t origins;  /* a volume in use is suspended while it is cloned */
+    /* Held by who makes a volume's device, shared, and alone by who suspends the pool: the kernel
+     * refuses the one during the other. */
+    pthread_rwlock_t still;
     pthread_mutex_t messages; /* of transaction, and while a message relies on it */
     uint64_t transaction;     /* the pool's, as the kernel knows it */
+    struct watch watch;
 };
 
 /* Finds, makes and activates the pool, makes it ours, and takes stock; thin_pool_close() ends it.
@@ -69,8 +84,8 @@ int thin_pool_message(struct thin_pool *pool, const char *format, ...)
 int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message);
 
 /* Makes a device of the pool's thin volume THIN_ID, which is SECTORS long. */
-int thin_pool_activate(const struct thin_pool *pool, const char *name, const char *uuid,
-                       uint32_t id, uint64_t sectors);
+int thin_pool_activate(struct thin_pool *pool, const char *name, const char *uuid, uint32_t id,
+                       uint64_t sectors);
 
 /* ---- check.c: as the functions of backend_ops ---- */
 
@@ -85,6 +100,17 @@ int thin_pool_check_idle(const struct backend_options *options, const atomic_boo
 int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status,
                    struct reason *why);
 
+/* How many blocks of the data are left, of BLOCKS in all, when the pool becomes low and the kernel
+ * is to raise its event. */
+uint64_t thin_pool_low_water(uint64_t blocks, uint64_t block_sectors);
+
+/* Whether metadata that can grow should now. */
+bool thin_pool_metadata_scarce(const struct line_pool_status *status);
+
+/* How a pool of that status stands; what that means and what to do in WHY, unless it is THIN_OK. */
+enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_pool_status *status,
+                                struct reason *why);
+
 /* Whether the pool can take another volume; metadata that can grow does. CONDITION_EXHAUSTED before
  * data or metadata are used up, CONDITION_UNAVAILABLE when it is not written any more; both say how
  * it stands and what to do. */
@@ -94,7 +120,7 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
 
 /* The result for ERROR (a positive errno) of an operation on the pool, with "<what was tried>: "
  * before the sentence: what thin_pool_ready() says where that is the cause; CONDITION_UNAVAILABLE
- * for EBUSY; else a failure. */
+ * for EBUSY, and for EIO of a pool that is well itself; else a failure. */
 int thin_pool_failure(const struct thin_pool *pool, struct reason *why, int error,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -20,6 +20,11 @@
 #define RESERVE_MOST (UINT64_C(1) << 30)
 #define METADATA_RESERVE_SHARE 16
 
+/* Where the kernel raises its event of metadata that get low (calc_metadata_threshold() of
+ * drivers/md/dm-thin.c): a quarter left, or so many blocks. */
+#define METADATA_EVENT_SHARE 4
+#define METADATA_EVENT_MOST 1024
+
 int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status,
                    struct reason *why)
 {
@@ -37,27 +42,32 @@ int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status
     return 0;
 }
 
-static uint64_t thin_pool_reserve(const struct thin_pool *pool,
-                                  const struct line_pool_status *status)
+static uint64_t thin_pool_reserve(uint64_t blocks, uint64_t block_sectors)
 {
-    uint64_t most = RESERVE_MOST / SECTOR / pool->block_sectors;
-    uint64_t reserve = status->data_total / RESERVE_SHARE;
+    uint64_t most = RESERVE_MOST / SECTOR / block_sectors;
+    uint64_t reserve = blocks / RESERVE_SHARE;
 
     return reserve < most ? reserve : most;
 }
 
+uint64_t thin_pool_low_water(uint64_t blocks, uint64_t block_sectors)
+{
+    return 2 * thin_pool_reserve(blocks, block_sectors);
+}
+
+/* IS: "is out of room for data" or the like. */
 static int thin_pool_full(const struct thin_pool *pool, const struct line_pool_status *status,
-                          const char *what, struct reason *why)
+                          const char *is, struct reason *why)
 {
     uint64_t block = pool->block_sectors * SECTOR;
     char used[SIZE_TEXT], size[SIZE_TEXT];
 
     return refuse(
         why, CONDITION_EXHAUSTED,
-        "the thin pool %s is out of %s: data %s of %s used, metadata %.0f %% used: remove "
-        "images or containers (`cowsnap status` shows what is used), or make it larger "
-        "(`cowsnap pool grow`)",
-        pool->name, what, size_text(status->data_used * block, used),
+        "the thin pool %s %s: data %s of %s used, metadata %.0f %% used: remove images or "
+        "containers (`cowsnap status` shows what is used), or make it larger (`cowsnap pool "
+        "grow`)",
+        pool->name, is, size_text(status->data_used * block, used),
         size_text(status->data_total * block, size),
         status->metadata_total
             ? 100.0 * (double)status->metadata_used / (double)status->metadata_total
@@ -70,30 +80,78 @@ static bool metadata_is_low(const struct line_pool_status *status)
            status->metadata_total / METADATA_RESERVE_SHARE;
 }
 
+bool thin_pool_metadata_scarce(const struct line_pool_status *status)
+{
+    uint64_t least = status->metadata_total / METADATA_EVENT_SHARE;
+    uint64_t soon = 2 * (status->metadata_total / METADATA_RESERVE_SHARE);
+
+    if (least > METADATA_EVENT_MOST)
+        least = METADATA_EVENT_MOST;
+    return status->metadata_total - status->metadata_used < (least > soon ? least : soon);
+}
+
+enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_pool_status *status,
+                                struct reason *why)
+{
+    uint64_t left = status->data_total - status->data_used;
+
+    if (status->mode == LINE_FAILED) {
+        refuse(why, CONDITION_UNAVAILABLE,
+               "the thin pool %s has failed and serves nothing: see the kernel's log (`dmesg`) and "
+               "mend what it lies on; then stop the containers and cowsnapd, deactivate it "
+               "(`dmsetup remove` its volumes, then the pool) and run `cowsnap pool check`",
+               pool->name);
+        return THIN_FAILED;
+    }
+    if (status->needs_check) {
+        refuse(why, CONDITION_UNAVAILABLE,
+               "the thin pool %s serves reads only until its metadata have been checked: see the "
+               "kernel's log (`dmesg`) and mend what it lies on; then stop the containers and "
+               "cowsnapd, deactivate it (`dmsetup remove` its volumes, then the pool) and run "
+               "`cowsnap pool check`, "
+               "which says what to do",
+               pool->name);
+        return THIN_NEEDS_CHECK;
+    }
+    if (status->mode == LINE_OUT_OF_METADATA || metadata_is_low(status)) {
+        thin_pool_full(pool, status, "is out of room for metadata", why);
+        return THIN_FULL;
+    }
+    if (status->mode == LINE_READ_ONLY) {
+        refuse(why, CONDITION_UNAVAILABLE,
+               "the thin pool %s serves reads only: the kernel's log (`dmesg`) says why; mend "
+               "that, then stop the containers and cowsnapd, deactivate it (`dmsetup remove` its "
+               "volumes, then the pool) and start cowsnapd again",
+               pool->name);
+        return THIN_READ_ONLY;
+    }
+    if (status->mode == LINE_OUT_OF_DATA ||
+        left <= thin_pool_reserve(status->data_total, pool->block_sectors)) {
+        thin_pool_full(pool, status, "is out of room for data", why);
+        return THIN_FULL;
+    }
+    if (thin_pool_metadata_scarce(status)) {
+        thin_pool_full(pool, status, "is nearly out of room for metadata", why);
+        return THIN_LOW;
+    }
+    if (left <= thin_pool_low_water(status->data_total, pool->block_sectors)) {
+        thin_pool_full(pool, status, "is nearly out of room for data", why);
+        return THIN_LOW;
+    }
+    return THIN_OK;
+}
+
+/* 0 when the pool can be written, with all that this takes. */
 static int thin_pool_judge(const struct thin_pool *pool, const struct line_pool_status *status,
                            struct reason *why)
 {
-    if (status->mode == LINE_FAILED)
-        return refuse(why, CONDITION_UNAVAILABLE,
-                      "the thin pool %s has failed and serves nothing: see the kernel's log, then "
-                      "deactivate it and run `cowsnap pool check`",
-                      pool->name);
-    if (status->needs_check)
-        return refuse(why, CONDITION_UNAVAILABLE,
-                      "the thin pool %s serves reads only until its metadata has been checked: "
-                      "deactivate it and run `cowsnap pool check`, which says what to do",
-                      pool->name);
-    if (status->mode == LINE_OUT_OF_METADATA || metadata_is_low(status))
-        return thin_pool_full(pool, status, "room for metadata", why);
-    if (status->mode == LINE_READ_ONLY)
-        return refuse(
-            why, CONDITION_UNAVAILABLE,
-            "the thin pool %s serves reads only: the kernel's log says since when and why",
-            pool->name);
-    if (status->mode == LINE_OUT_OF_DATA ||
-        status->data_total - status->data_used <= thin_pool_reserve(pool, status))
-        return thin_pool_full(pool, status, "room for data", why);
-    return 0;
+    struct reason advice;
+    enum thin_level level = thin_pool_level(pool, status, &advice);
+
+    if (level < THIN_FULL)
+        return 0;
+    return refuse(why, level == THIN_FULL ? CONDITION_EXHAUSTED : CONDITION_UNAVAILABLE, "%s",
+                  advice.text);
 }
 
 int thin_pool_ready(struct thin_pool *pool, struct reason *why)
@@ -124,15 +182,18 @@ static void thin_pool_place(const struct thin_pool *pool, struct pool_status *st
     status->metadata_limit = POOL_METADATA_MOST;
 }
 
-static enum pool_state thin_pool_state(const struct line_pool_status *look, int judged)
+static enum pool_state thin_pool_state(enum thin_level level)
 {
-    if (look->mode == LINE_FAILED)
-        return POOL_STATE_FAILED;
-    if (look->needs_check)
-        return POOL_STATE_NEEDS_CHECK;
-    if (judged == CONDITION_UNAVAILABLE)
-        return POOL_STATE_READ_ONLY;
-    return judged == 0 ? POOL_STATE_OK : POOL_STATE_LOW;
+    static const enum pool_state states[] = {
+        [THIN_OK] = POOL_STATE_OK,
+        [THIN_LOW] = POOL_STATE_LOW,
+        [THIN_FULL] = POOL_STATE_LOW,
+        [THIN_READ_ONLY] = POOL_STATE_READ_ONLY,
+        [THIN_NEEDS_CHECK] = POOL_STATE_NEEDS_CHECK,
+        [THIN_FAILED] = POOL_STATE_FAILED,
+    };
+
+    return states[level];
 }
 
 static void thin_pool_describe(const struct thin_pool *pool, struct pool_status *status)
@@ -196,10 +257,33 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
     status->metadata_size = look.metadata_total * METADATA_BLOCK;
     status->metadata_used = look.metadata_used * METADATA_BLOCK;
     status->writable = look.mode <= LINE_OUT_OF_DATA && !look.needs_check;
-    status->state = thin_pool_state(&look, thin_pool_judge(pool, &look, &status->advice));
+    status->state = thin_pool_state(thin_pool_level(pool, &look, &status->advice));
+    status->times_low = atomic_load(&pool->watch.times_low);
     thin_pool_describe(pool, status);
     thin_pool_place(pool, status);
     return 0;
+}
+
+/* Whether a pool that cannot go on answers with that. The message that meets a disk which cannot be
+ * written any more is answered with success, and then undone (process_create_snap_mesg() and
+ * commit() of dm-thin.c): its volume is missing, or reads as zeros. */
+static bool is_of_pool(int error)
+{
+    static const int errors[] = {ENOSPC, EIO, EROFS, EOPNOTSUPP, EINVAL, ENXIO, ENODATA, EUCLEAN};
+
+    for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++)
+        if (errors[i] == error)
+            return true;
+    return false;
+}
+
+/* Errors of the data device alone leave the pool in the best of states. */
+static int thin_pool_broken(const struct thin_pool *pool, struct reason *why)
+{
+    return refuse(why, CONDITION_UNAVAILABLE,
+                  "the kernel cannot read or write what the thin pool %s lies on (data %s, "
+                  "metadata %s): its log (`dmesg`) says which; mend or replace that",
+                  pool->name, pool->data, pool->metadata);
 }
 
 int thin_pool_failure(const struct thin_pool *pool, struct reason *why, int error,
@@ -216,14 +300,15 @@ int thin_pool_failure(const struct thin_pool *pool, struct reason *why, int erro
 
     if (error == EBUSY)
         return refuse(why, CONDITION_UNAVAILABLE, "%s: busy, try again", what);
-    /* a pool that cannot go on answers with several of these */
-    if ((error == ENOSPC || error == EIO || error == EROFS || error == EOPNOTSUPP ||
-         error == EINVAL || error == ENXIO) &&
-        thin_pool_look(pool, &status, NULL) == 0) {
-        result = thin_pool_judge(pool, &status, why);
+    if (is_of_pool(error)) {
+        result = thin_pool_look(pool, &status, why);
+        if (result == 0)
+            result = thin_pool_judge(pool, &status, why);
         if (result == 0 && error == ENOSPC)
-            result = thin_pool_full(pool, &status, "room", why);
-        if (result != 0)
+            result = thin_pool_full(pool, &status, "is out of room", why);
+        if (result == 0 && error == EIO)
+            result = thin_pool_broken(pool, why);
+        if (result > 0)
             return amend(why, result, "%s", what);
     }
     return failure(why, error, "%s", what);

@@ -35,6 +35,9 @@ void pool_show_rows(struct table *table, const Pool *pool)
     if (*pool->metadata_on)
         table_pair(table, "metadata on:", "%s", pool->metadata_on);
     table_pair(table, "state:", "%s%s%s", pool->state, *pool->advice ? ": " : "", pool->advice);
+    if (pool->times_low > 0)
+        table_pair(table, "became low:", "%llu time%s since cowsnapd started",
+                   (unsigned long long)pool->times_low, pool->times_low == 1 ? "" : "s");
     table_pair(table, "data:", "%s used of %s (%u %%), %s available", size_text(pool->used),
                size_text(pool->size), pool_show_percent(pool), size_text(pool->available));
     if (pool->metadata_size > 0)
@@ -64,6 +67,7 @@ void pool_show_members(struct json *json, const Pool *pool)
     json_text(json, "metadata_on", pool->metadata_on);
     json_text(json, "state", pool->state);
     json_text(json, "advice", pool->advice);
+    json_number(json, "times_low", pool->times_low);
     json_number(json, "size", pool->size);
     json_number(json, "used", pool->used);
     json_number(json, "available", pool->available);

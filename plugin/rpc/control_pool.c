@@ -37,5 +37,6 @@ Cowsnap__Control__V1__Pool control_pool(const struct pool_status *status)
     pool.metadata_limit = status->metadata_limit;
     pool.state = message_text(state_name(status->state));
     pool.advice = message_text(status->advice.text);
+    pool.times_low = status->times_low;
     return pool;
 }

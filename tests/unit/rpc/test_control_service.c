@@ -53,6 +53,7 @@ static void status_tells_every_figure(void **state)
     assert_int_equal(status->pool->metadata_used, 20);
     assert_true(status->pool->embedded);
     assert_true(status->pool->writable);
+    assert_int_equal(status->pool->times_low, 8);
     assert_int_equal(status->snapshots->total, 10);
     assert_int_equal(status->snapshots->committed, 5);
     assert_int_equal(status->snapshots->active, 3);
