@@ -5,7 +5,7 @@
 #
 #   sudo ./test.sh             everything
 #   sudo ./test.sh --quick     unit tests, and the suites against the socket
-#   sudo ./test.sh NAME…       only the steps of that name (--list names them; dm-thin-suites, an hour long,
+#   sudo ./test.sh NAME…       only the steps of that name (--list names them; dm-thin-suites, over an hour long,
 #                              is run by name alone)
 #
 # The logs of all steps are kept in build/test-logs. A skip that is not expected counts as a failure
@@ -61,7 +61,7 @@ step_fuzz_afl() { tests/fuzz/run.sh --afl; }
 step_parser_coverage() { tests/fuzz/coverage.sh; }
 step_analysis() { tests/analysis/run.sh; }
 step_dm_thin() {
-    install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- tests/dm-thin/run.sh unit tool
+    install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- tests/dm-thin/run.sh unit tool states
 }
 # What the guest cannot make, since it only reads the tree, is made before.
 step_e2e_dm_thin() {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [unit] [tool] [suite-ext4] [suite-xfs] [conformance-ext4] [conformance-xfs] [differential]
+# run.sh [unit] [tool] [states] [more-states] [many] [suite-ext4] [suite-xfs] [conformance-ext4] [conformance-xfs]
+#        [differential]
 #
 # What there is to test about thin volumes, all of it or the named parts. It needs a kernel with
 # device-mapper; tests/vm has one:
@@ -13,7 +14,8 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/rig.sh"
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(unit tool suite-ext4 conformance-ext4 suite-xfs conformance-xfs differential)
+[ $# -gt 0 ] ||
+    parts=(unit tool states more-states many suite-ext4 conformance-ext4 suite-xfs conformance-xfs differential)
 rig_need_root
 cowsnapd_need
 rig_need_device_mapper
@@ -21,7 +23,7 @@ rig_need_device_mapper
 passed=0 failed=0 skipped=0
 unit() {
     local name log status
-    for name in check grow thin_pool volume; do
+    for name in check event grow thin_pool volume; do
         log=$(mktemp)
         status=0
         "$RIG_BUILD/tests/unit/dm-thin/test_$name" >"$log" 2>&1 || status=$?
@@ -49,6 +51,9 @@ for part in "${parts[@]}"; do
     case $part in
     unit) unit ;;
     tool) suite "$RIG_TESTS/cli/pool.sh" dm-thin ;;
+    states) suite "$RIG_TESTS/dm-thin/states.sh" full held broken-metadata ;;
+    more-states) suite "$RIG_TESTS/dm-thin/states.sh" metadata scarce bad-data broken-data devices given ;;
+    many) suite "$RIG_TESTS/dm-thin/many.sh" ;;
     suite-ext4 | suite-xfs) suite "$RIG_TESTS/suite/run.sh" "${part#*-}" -test.timeout 40m ;;
     conformance-ext4 | conformance-xfs) suite "$RIG_TESTS/conformance/run.sh" "${part#*-}" -test.timeout 40m ;;
     differential) suite "$RIG_TESTS/differential/run.sh" thin ;;
