@@ -107,6 +107,7 @@ said() { grep -qE "$1" "$RIG_DIR/cowsnapd.log"; }
 
 client=$RIG_BUILD/tests/cli/snapshot_client
 snapshot() { "$client" "$COWSNAPD_SOCKET" "$@"; }
+: >"$out" >"$err" # what a check that fails before the first call shows
 # call VERB WORDS…: as tool(), of a gRPC call.
 call() {
     status=0
