@@ -253,7 +253,7 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
     status->size = look.data_total * block;
     status->used = look.data_used * block;
     status->available = status->size - status->used;
-    status->reserve = thin_pool_reserve(pool, &look) * block;
+    status->reserve = thin_pool_reserve(look.data_total, pool->block_sectors) * block;
     status->metadata_size = look.metadata_total * METADATA_BLOCK;
     status->metadata_used = look.metadata_used * METADATA_BLOCK;
     status->writable = look.mode <= LINE_OUT_OF_DATA && !look.needs_check;

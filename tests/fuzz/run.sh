@@ -49,6 +49,7 @@ by_libfuzzer() {
 by_afl() {
     local out=build/afl/out/$1 found
     rm -rf "$out"
+    mkdir -p build/afl/out
     AFL_SKIP_CPUFREQ=1 AFL_NO_UI=1 AFL_NO_AFFINITY=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 \
         ASAN_OPTIONS=abort_on_error=1:symbolize=0:detect_leaks=0 UBSAN_OPTIONS=abort_on_error=1:symbolize=0 \
         afl-fuzz -i "$corpora/$1" -o "$out" -V "$seconds" -t 10000 -m none -g 1 -G 65536 -- \

@@ -60,10 +60,9 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// A file of one hole takes nothing, whatever its size is; one that the file system cannot have is refused.
+// A file of one hole takes nothing, whatever its size is, up to the largest that btrfs has.
 func TestHugeSparseFiles(t *testing.T) {
-	for size, code := range map[string]codes.Code{
-		"1099511627776": codes.OK, "9223372036854775807": codes.InvalidArgument} {
+	for _, size := range []string{"1099511627776", "9223372036854775807"} {
 		t.Run(size, func(t *testing.T) {
 			var layer bytes.Buffer
 			writer := tar.NewWriter(&layer)
@@ -77,11 +76,7 @@ func TestHugeSparseFiles(t *testing.T) {
 			leavesNoTrace(t, func() {
 				active := key(t, "active")
 				err := apply(ctx, id, prepare(t, active, ""))
-				if code == codes.OK {
-					must(t, err)
-				} else {
-					wantStatus(t, err, code, id.String(), "larger than the file system takes")
-				}
+				must(t, err)
 				must(t, shared.Remove(ctx, active))
 			})
 		})

@@ -26,9 +26,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LAYERS 400u        /* at least */
-#define SWAPS 4000u        /* at least, while a layer was under way */
-#define LAYERS_MOST 20000u /* where one processor does it all, few swaps meet a layer */
+#define LAYERS 60u        /* at least */
+#define SWAPS 4000u       /* at least, while a layer was under way */
+#define LAYERS_MOST 5000u /* where one processor does it all, few swaps meet a layer */
 
 struct rig {
     struct tree_rig tree; /* target/ and outside/ */
