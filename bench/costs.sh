@@ -13,6 +13,7 @@ costs_once() {
     taskset -c "0-$(($2 - 1))" "$costs_apply" --sync "$1" "$pool/tree" >"$RIG_DIR/costs.log" 2>&1
     echo $(($(rig_now) - start))
     btrfs -q subvolume delete "$pool/tree"
+    btrfs filesystem sync "$pool" # wakes who ends subvolumes
     btrfs subvolume sync "$pool" >/dev/null
 }
 

@@ -36,6 +36,7 @@ unpack_large_image() {
 # forget SNAPSHOTTER: its snapshots and their space.
 forget() {
     ctr_forget "$1" 120
+    btrfs filesystem sync "$unpack_pool" # wakes who ends subvolumes
     btrfs subvolume sync "$unpack_pool" >/dev/null
     sync
 }
