@@ -3,13 +3,9 @@
 
 #include "base/step.h"
 #include "layer/apply.h"
-#include "layer/io_error.h"
 #include "layer/tar_reader.h"
 #include "layer/tree.h"
 
-#include <errno.h>
-#include <linux/btrfs.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 /*
@@ -62,15 +58,10 @@ static int layer_entries(struct layer *layer, struct reason *why)
     }
 }
 
-/* syncfs(2) alone has one thread of the kernel write back file after file. btrfs has a request of
- * its own that lets several do it, of which syncfs then finds little left; it is the one that tells
- * errors. Other file systems do not know the request, and lose nothing by being asked. */
 static int layer_sync(struct layer *layer, struct stage_time *sync, struct reason *why)
 {
     uint64_t begun = stage_now();
-
-    (void)ioctl(layer->tree.fd, BTRFS_IOC_SYNC);
-    int done = syncfs(layer->tree.fd) < 0 ? io_error(why, errno, "write to the disk", "/") : 0;
+    int done = tree_sync(&layer->tree, why);
 
     sync->waited = stage_now() - begun;
     return done;

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "layer/room.h"
 
-#include "layer/io_error.h"
-
-#include <errno.h>
-#include <unistd.h>
-
 void room_init(struct room *room, const struct layer_room *watch, struct tree *tree)
 {
     *room = (struct room){.watch = watch, .tree = tree, .since = ROOM_STEP};
@@ -16,8 +11,8 @@ static int room_settle(struct room *room, struct reason *why)
 {
     int result = tree_settle_all(room->tree, why);
 
-    if (!result && syncfs(room->tree->fd) < 0)
-        result = io_error(why, errno, "write to the disk", "/");
+    if (!result)
+        result = tree_sync(room->tree, why);
     if (!result)
         room->pending = 0;
     return result;

@@ -11,9 +11,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define TREE_OPAQUE_DEPTH 256u /* levels of folders, each with a descriptor */
@@ -94,6 +96,15 @@ int tree_settle_all(struct tree *tree, struct reason *why)
     if (!result)
         directory_cache_settled(tree->cache, all);
     return result;
+}
+
+/* syncfs(2) alone has one thread of the kernel write back file after file. btrfs has a request of
+ * its own that lets several do it, of which syncfs then finds little left; it is the one that tells
+ * errors. Other file systems do not know the request, and lose nothing by being asked. */
+int tree_sync(const struct tree *tree, struct reason *why)
+{
+    (void)ioctl(tree->fd, BTRFS_IOC_SYNC);
+    return syncfs(tree->fd) < 0 ? io_error(why, errno, "write to the disk", "/") : 0;
 }
 
 int tree_join(const struct directory *parent, const char *base, char name[static PATH_ROOM],

@@ -48,6 +48,9 @@ void tree_deinit(struct tree *tree);
 int tree_settle(struct tree *tree, struct directory *directory, struct reason *why);
 int tree_settle_all(struct tree *tree, struct reason *why);
 
+/* Puts on the disk what was written to the tree's file system, but for files under way. */
+int tree_sync(const struct tree *tree, struct reason *why);
+
 /* The folder at the tree name NAME, whose symlinks are followed, with a reference. Folders that are
  * missing on the way are made if MAKE is set; else *DIRECTORY is NULL when there is none.
  * CONDITION_INVALID when something there is no folder. */
