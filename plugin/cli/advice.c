@@ -10,6 +10,7 @@
 #include "cli/advice.h"
 
 #include "base/scoped.h"
+#include "cli/containerd_view.h"
 #include "cli/text.h"
 
 #include <stdarg.h>
@@ -36,6 +37,10 @@ const char *advice_kind_name(enum check_kind kind)
         return "index-stale";
     case CHECK_CONTENT:
         return "content";
+    case CHECK_CONTAINERD_NEEDS:
+        return "containerd-needs";
+    case CHECK_CONTAINERD_LACKS:
+        return "containerd-lacks";
     }
     return "unknown";
 }
@@ -84,27 +89,12 @@ char *advice_thing(const struct check_finding *finding)
     if (finding->key.length == 0)
         return text("record #%llu", id);
     key = text_shown(finding->key);
+    if (key && finding->kind == CHECK_CONTAINERD_NEEDS)
+        return text("containerd's snapshot %s", key);
     return key ? text("snapshot %s (#%llu)", key, id) : NULL;
 }
 
 /* ---- commands for containerd ---- */
-
-/* Takes "<namespace>/<number>/<name>" apart. */
-static bool split_key(struct bytes key, struct bytes *name_space, struct bytes *name)
-{
-    const uint8_t *end = key.data + key.length;
-    const uint8_t *first = key.length ? memchr(key.data, '/', key.length) : NULL;
-    const uint8_t *second = first ? memchr(first + 1, '/', (size_t)(end - first - 1)) : NULL;
-
-    if (!second || first == key.data || second == first + 1 || second + 1 == end)
-        return false;
-    for (const uint8_t *at = first + 1; at < second; at++)
-        if (*at < '0' || *at > '9')
-            return false;
-    *name_space = bytes_from(key.data, (size_t)(first - key.data));
-    *name = bytes_from(second + 1, (size_t)(end - second - 1));
-    return true;
-}
 
 /* Whether no shell makes anything else of it, quoted or not, nor ctr an option. */
 static bool is_plain(struct bytes word)
@@ -121,14 +111,21 @@ static bool is_plain(struct bytes word)
 
 /* How containerd is made to forget the snapshot; a sentence in words where its key is not one that
  * containerd makes, or cannot be pasted. */
+static char *forget_name(struct bytes name_space, struct bytes name)
+{
+    if (!is_plain(name_space) || !is_plain(name))
+        return text("remove it through whatever made it");
+    return text("ctr -n %.*s snapshots --snapshotter cowsnap rm %.*s", (int)name_space.length,
+                (const char *)name_space.data, (int)name.length, (const char *)name.data);
+}
+
 static char *forget_command(struct bytes key)
 {
     struct bytes name_space, name;
 
-    if (!split_key(key, &name_space, &name) || !is_plain(name_space) || !is_plain(name))
+    if (!containerd_key_split(key, &name_space, &name))
         return text("remove it through whatever made it");
-    return text("ctr -n %.*s snapshots --snapshotter cowsnap rm %.*s", (int)name_space.length,
-                (const char *)name_space.data, (int)name.length, (const char *)name.data);
+    return forget_name(name_space, name);
 }
 
 /* How its image is removed, with all its layers. */
@@ -136,7 +133,7 @@ static char *image_command(struct bytes key)
 {
     struct bytes name_space, name;
 
-    if (!split_key(key, &name_space, &name) || !is_plain(name_space))
+    if (!containerd_key_split(key, &name_space, &name) || !is_plain(name_space))
         return text("remove what was made of it");
     if (bytes_equal(name_space, bytes_of("k8s.io")))
         return text("crictl rmi IMAGE");
@@ -199,14 +196,36 @@ static char *say_content(const struct check_finding *finding)
                : NULL;
 }
 
+/* The key is <namespace>/<name>, and a namespace has no slash. */
+static char *say_needed(const struct check_finding *finding)
+{
+    const uint8_t *slash = memchr(finding->key.data, '/', finding->key.length);
+    size_t length = slash ? (size_t)(slash - finding->key.data) : 0;
+    scoped_free char *forget =
+        forget_name(bytes_from(finding->key.data, length),
+                    bytes_from(finding->key.data + length + 1, finding->key.length - length - 1));
+
+    return forget
+               ? text("no pull makes it anew as long as containerd has it: remove the containers "
+                      "of its image, then: %s, and pull the image again",
+                      forget)
+               : NULL;
+}
+
 static char *say_by_hand(const struct check_finding *finding)
 {
-    scoped_free char *forget = forget_command(finding->key);
+    scoped_free char *forget = NULL;
 
-    if (!forget)
-        return NULL;
     if (finding->kind == CHECK_CONTENT)
         return say_content(finding);
+    if (finding->kind == CHECK_CONTAINERD_NEEDS)
+        return say_needed(finding);
+    if (finding->kind == CHECK_CONTAINERD_LACKS)
+        return text("containerd's next garbage collection removes it; restart containerd to have "
+                    "one now");
+    forget = forget_command(finding->key);
+    if (!forget)
+        return NULL;
     if (finding->kind == CHECK_INDEX_LACKS)
         return text("another snapshot has this key: %s, then check again with --repair", forget);
     return text("it is kept, since its own files may be whole; remove the containers of its image, "

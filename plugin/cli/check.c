@@ -2,6 +2,7 @@
 #include "base/scoped.h"
 #include "cli/advice.h"
 #include "cli/command.h"
+#include "cli/containerd_view.h"
 #include "cli/daemon.h"
 #include "cli/json.h"
 
@@ -9,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FLAG_REPAIR, FLAG_CONTENT };
+enum { FLAG_REPAIR, FLAG_CONTENT, FLAG_CONTAINERD };
 
 /* What is printed is gathered first: of a check that fails half-way, nothing is told. */
 struct report {
@@ -86,11 +87,13 @@ static int ask_for_content(const struct daemon *daemon, const struct arguments *
                                         report, &report->tally, why);
 }
 
-static void end_text(struct report *report, bool some, bool content)
+static void end_text(struct report *report, const struct arguments *arguments)
 {
-    if (report->differences == 0 && !some)
-        fputs("The store and the pool agree.\n", report->stream);
-    if (content)
+    if (report->differences == 0 && arguments->word_count == 0)
+        fputs(arguments->values[FLAG_CONTAINERD] ? "The store, the pool and containerd agree.\n"
+                                                 : "The store and the pool agree.\n",
+              report->stream);
+    if (arguments->values[FLAG_CONTENT])
         fprintf(
             report->stream,
             "Files compared with what layers had: %llu snapshot%s; %llu without a record of it.\n",
@@ -111,6 +114,9 @@ static int ask(const struct arguments *arguments, struct report *report, bool re
                  : control_client_check(daemon.client, repair, add_finding, report, why);
     if (!result && arguments->values[FLAG_CONTENT])
         result = ask_for_content(&daemon, arguments, report, why);
+    if (!result && arguments->values[FLAG_CONTAINERD])
+        return containerd_view_check(&daemon, arguments->values[FLAG_CONTAINERD], add_finding,
+                                     report, why);
     if (result == CONDITION_DEADLINE)
         return refuse(why, result,
                       "the check was not over within %d seconds: look into cowsnapd's log for the "
@@ -120,25 +126,26 @@ static int ask(const struct arguments *arguments, struct report *report, bool re
 }
 
 /* The sentence that makes the exit status tell of differences. */
-static int conclude(const struct report *report, bool content, struct reason *why)
+static int conclude(const struct report *report, bool more, struct reason *why)
 {
     if (report->differences == 0)
         return 0;
     return refuse(why, CONDITION_PRECONDITION, "%llu difference%s%s, %llu of them repaired",
                   report->differences, report->differences == 1 ? "" : "s",
-                  content ? "" : " between the store and the pool", report->repaired);
+                  more ? "" : " between the store and the pool", report->repaired);
 }
 
 static int run_check(const struct arguments *arguments, struct reason *why)
 {
     bool repair = arguments->values[FLAG_REPAIR] != NULL;
     bool content = arguments->values[FLAG_CONTENT] != NULL;
+    bool containerd = arguments->values[FLAG_CONTAINERD] != NULL;
     struct report report = {.as_json = arguments->json};
     scoped_free char *text = NULL;
     size_t length;
     int result;
 
-    if (arguments->word_count && (!content || repair))
+    if (arguments->word_count && (!content || repair || containerd))
         return refuse(why, CONDITION_INVALID,
                       "check takes keys with --content alone; without keys it looks at everything");
     report.stream = open_memstream(&text, &length);
@@ -150,18 +157,19 @@ static int run_check(const struct arguments *arguments, struct reason *why)
     if (report.as_json)
         end_json(&report, content);
     else
-        end_text(&report, arguments->word_count > 0, content);
+        end_text(&report, arguments);
     if (fclose(report.stream) && !result)
         result = failure(why, errno, "print what is wrong");
     if (result)
         return result;
     fwrite(text, 1, length, stdout);
-    return conclude(&report, content, why);
+    return conclude(&report, content || containerd, why);
 }
 
 static const struct command_flag flags[] = {
     [FLAG_REPAIR] = {"repair", false},
     [FLAG_CONTENT] = {"content", false},
+    [FLAG_CONTAINERD] = {"containerd", true},
     {NULL, false},
 };
 
@@ -178,6 +186,9 @@ const struct command command_check = {
         "KEY,\n"
         "                        with what their layers had, too; reads them all. It is known for\n"
         "                        layers unpacked while apply.record_content was true\n"
+        "      --containerd SOCKET\n"
+        "                        compare with what containerd on that socket has of the\n"
+        "                        snapshotter \"cowsnap\", too\n"
         "\n"
         "Each difference is one line: the thing, what is wrong with it, and what to do. Children\n"
         "come before their parents, so that commands in the lines can be run as they come. The\n"

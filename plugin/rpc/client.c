@@ -29,6 +29,7 @@ struct client_call {
     const ProtobufCMessageDescriptor *reply;
     bool ended; /* no message will come any more */
 
+    grpc_metadata name_space; /* lives as long as the batch that sends it */
     grpc_metadata_array initial, trailing;
     grpc_byte_buffer *outgoing, *incoming;
     grpc_status_code code;
@@ -118,6 +119,7 @@ static void call_free(struct client_call *call)
     grpc_metadata_array_destroy(&call->initial);
     grpc_metadata_array_destroy(&call->trailing);
     grpc_slice_unref(call->details);
+    grpc_slice_unref(call->name_space.value);
     grpc_completion_queue_shutdown(call->queue);
     while (grpc_completion_queue_pluck(call->queue, NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL)
                .type != GRPC_QUEUE_SHUTDOWN)
@@ -154,6 +156,9 @@ int client_begin(struct client_call **begun, struct client *client,
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
     call->details = grpc_empty_slice();
+    call->name_space.key = grpc_slice_from_static_string("containerd-namespace");
+    call->name_space.value = grpc_slice_from_copied_buffer((const char *)request->name_space.data,
+                                                           request->name_space.length);
     call->queue = grpc_completion_queue_create_for_pluck(NULL);
     result = pack_request(call, request, why);
     if (result) {
@@ -175,6 +180,8 @@ int client_begin(struct client_call **begun, struct client *client,
         return result;
     }
     send[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    send[0].data.send_initial_metadata.metadata = &call->name_space;
+    send[0].data.send_initial_metadata.count = request->name_space.length > 0;
     send[1].op = GRPC_OP_SEND_MESSAGE;
     send[1].data.send_message.send_message = call->outgoing;
     send[2].op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;

@@ -30,7 +30,8 @@ struct client_request {
     const ProtobufCMessage *message;
     struct bytes wire; /* sent as it is when MESSAGE is NULL */
     const ProtobufCMessageDescriptor *reply;
-    unsigned timeout_ms; /* of the whole call; 0 for none */
+    struct bytes name_space; /* of containerd, whom the call is for; empty for any other */
+    unsigned timeout_ms;     /* of the whole call; 0 for none */
 };
 
 /* CONDITION_UNAVAILABLE: nobody listens at ADDRESS, a path. */

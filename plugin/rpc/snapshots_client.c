@@ -229,25 +229,42 @@ int snapshots_client_update(struct client *client, struct bytes key, const struc
     return call_for_info(client, SNAPSHOTS "Update", &request.base, visit, context, why);
 }
 
+static int list(struct client *client, const ListRequest *message, struct bytes name_space,
+                snapshot_visit *visit, void *context, struct reason *why)
+{
+    struct list_visit each = {visit, context};
+    struct client_request request = {
+        .method = SNAPSHOTS "List",
+        .message = &message->base,
+        .reply = TYPE(list_snapshots_response),
+        .name_space = name_space,
+        .timeout_ms = CLIENT_TIMEOUT * 1000,
+    };
+
+    return client_stream(client, &request, visit_list, &each, NULL, why);
+}
+
 int snapshots_client_list(struct client *client, const struct bytes *filters, size_t filter_count,
                           snapshot_visit *visit, void *context, struct reason *why)
 {
     ListRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__LIST_SNAPSHOTS_REQUEST__INIT;
     scoped_free ProtobufCBinaryData *wire_filters = NULL;
-    struct list_visit list = {visit, context};
-    struct client_request request = {
-        .method = SNAPSHOTS "List",
-        .message = &message.base,
-        .reply = TYPE(list_snapshots_response),
-        .timeout_ms = CLIENT_TIMEOUT * 1000,
-    };
     int result = write_strings(&wire_filters, filters, filter_count, why);
 
     if (result)
         return result;
     message.filters = wire_filters;
     message.n_filters = filter_count;
-    return client_stream(client, &request, visit_list, &list, NULL, why);
+    return list(client, &message, bytes_of(NULL), visit, context, why);
+}
+
+int snapshots_client_list_in(struct client *client, const struct snapshots_scope *scope,
+                             snapshot_visit *visit, void *context, struct reason *why)
+{
+    ListRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__LIST_SNAPSHOTS_REQUEST__INIT;
+
+    message.snapshotter = message_binary(scope->snapshotter);
+    return list(client, &message, scope->name_space, visit, context, why);
 }
 
 int snapshots_client_usage(struct client *client, struct bytes key, struct volume_usage *usage,

@@ -30,6 +30,14 @@ int snapshots_client_update(struct client *client, struct bytes key, const struc
                             snapshot_visit *visit, void *context, struct reason *why);
 int snapshots_client_list(struct client *client, const struct bytes *filters, size_t filter_count,
                           snapshot_visit *visit, void *context, struct reason *why);
+
+/* Which of containerd's own snapshots are meant, when the client is containerd's. */
+struct snapshots_scope {
+    struct bytes name_space, snapshotter;
+};
+int snapshots_client_list_in(struct client *client, const struct snapshots_scope *scope,
+                             snapshot_visit *visit, void *context, struct reason *why);
+
 int snapshots_client_usage(struct client *client, struct bytes key, struct volume_usage *usage,
                            struct reason *why);
 /* MOUNTS may be NULL, here and below; otherwise it is the caller's to client_mounts_clear(). */

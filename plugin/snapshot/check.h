@@ -26,6 +26,9 @@ enum check_kind {
     CHECK_INDEX_LACKS = 6, /* an index of the store does not lead to a record */
     CHECK_INDEX_STALE = 7, /* or leads to one that is gone, or is another */
     CHECK_CONTENT = 8,     /* a file is not as its layer had it (check_content.h) */
+    /* Against what containerd believes; found by the tool (cli/containerd_view.h). */
+    CHECK_CONTAINERD_NEEDS = 9, /* something there needs it, and we do not have it */
+    CHECK_CONTAINERD_LACKS = 10,
 };
 
 /* What becomes of it. These numbers go over the wire as well. */
@@ -44,7 +47,8 @@ struct check_finding {
     enum check_outcome outcome;
     uint64_t id;         /* of the record; of the volume where that is what is unknown */
     uint64_t volume;     /* that is missing or unknown; else 0 */
-    struct bytes key;    /* of the snapshot; empty where it is not known */
+    struct bytes key;    /* of the snapshot; empty where it is not known. What containerd needs
+                            and has no key here: <namespace>/<name> */
     const char *problem; /* what is wrong with it, in words: "its volume 7 is missing" */
 };
 typedef int check_visit(void *context, const struct check_finding *finding, struct reason *why);

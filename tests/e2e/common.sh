@@ -37,6 +37,31 @@ e2e_done() {
     ! grep -E ' (ERROR|error) ' "$RIG_DIR/cowsnapd.log" >&2 || rig_fail "cowsnapd logged errors"
 }
 
+# e2e_check: compares cowsnapd with containerd; what it says is in $RIG_DIR/said.
+e2e_check() { "$COWSNAP" --address "$COWSNAPD_SOCKET" check --containerd "$CONTAINERD_SOCKET" >"$RIG_DIR/said" 2>&1; }
+
+e2e_agrees() {
+    e2e_check && [ "$(cat "$RIG_DIR/said")" = 'The store, the pool and containerd agree.' ] ||
+        rig_fail "a check beside containerd says: $(cat "$RIG_DIR/said")"
+}
+
+# e2e_lose ARCHIVE: takes the last layer of its image, which is all there is, away behind containerd's back; a check
+# names it, and what the check says to do makes it anew.
+e2e_lose() {
+    local key name forget
+    e2e_agrees
+    key=$(e2e_keys | awk '{ keys[$1]; parents[$2] } END { for (key in keys) if (!(key in parents)) print key }')
+    name=${key#*/*/}
+    forget="ctr -n $CONTAINERD_NAMESPACE snapshots --snapshotter cowsnap rm $name"
+    "$CONTAINERD_BIN/ctr" -a "$COWSNAPD_SOCKET" snapshots --snapshotter cowsnap rm "$key"
+    ! e2e_check || rig_fail "a check does not miss '$key'"
+    grep -q "^containerd's snapshot $CONTAINERD_NAMESPACE/$name: cowsnapd does not have it, and the image .* needs it; .*: $forget, and pull" "$RIG_DIR/said" ||
+        rig_fail "a check says of what is lost: $(cat "$RIG_DIR/said")"
+    e2e_snapshots rm "$name"
+    ctr images import --snapshotter cowsnap "$1" >/dev/null
+    e2e_agrees
+}
+
 e2e_snapshots() { ctr snapshots --snapshotter cowsnap "$@"; }
 
 # How many layers cowsnapd says it has applied since it was first started.

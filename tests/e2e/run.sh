@@ -46,6 +46,7 @@ look_at_real() {
 # round IMAGE: from a container to nothing.
 round() {
     local image=cowsnap.test/$1:latest root
+    e2e_lose "${!1}"
     e2e_run first "$image"
     root=/proc/$(e2e_pid first)/root
     "look_at_$1" "$root"

@@ -51,6 +51,22 @@ static void a_thing_is_named_by_what_is_known_of_it(void **state)
     assert_thing(finding, "volume 12");
 }
 
+static void what_containerd_has_otherwise_is_settled_there(void **state)
+{
+    struct check_finding finding = {
+        .kind = CHECK_CONTAINERD_NEEDS, .outcome = CHECK_BY_HAND, .key = bytes_of("k8s.io/a/b")};
+
+    (void)state;
+    assert_thing(finding, "containerd's snapshot k8s.io/a/b");
+    assert_true(
+        advises(finding, "then: ctr -n k8s.io snapshots --snapshotter cowsnap rm a/b, and"));
+    finding.key = bytes_of("k8s.io/a;b");
+    assert_true(advises(finding, "then: remove it through whatever made it, and"));
+    finding.kind = CHECK_CONTAINERD_LACKS;
+    assert_advice(finding, "containerd's next garbage collection removes it; restart containerd to "
+                           "have one now");
+}
+
 static void what_containerd_made_is_removed_there_by_its_name(void **state)
 {
     (void)state;
@@ -125,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_thing_is_named_by_what_is_known_of_it),
         cmocka_unit_test(what_containerd_made_is_removed_there_by_its_name),
+        cmocka_unit_test(what_containerd_has_otherwise_is_settled_there),
         cmocka_unit_test(nothing_is_pasted_that_a_shell_could_run),
         cmocka_unit_test(an_image_is_removed_as_its_namespace_does),
         cmocka_unit_test(everything_has_a_name_and_an_advice),
