@@ -65,11 +65,11 @@ for program in "$build"/tests/fuzz/fuzz_*; do
 done
 
 llvm-profdata merge -sparse "$build"/profiles/*.profraw -o "$build/parsers.profdata"
-# The compiler was told of files as seen from the build's folder.
+# Names are whole, or as seen from the build's folder, as the compiler was told them.
 llvm-cov export -summary-only -instr-profile="$build/parsers.profdata" "${programs[@]:1}" 2>"$build/cov.log" |
-    jq '[.data[0].files[] | {name: (.filename | sub("^.*/\\.\\./"; "")), covered: .summary.lines.covered, count: .summary.lines.count}
+    jq '[.data[0].files[] | {name: (.filename | ltrimstr($tree) | sub("^.*/\\.\\./"; "")), covered: .summary.lines.covered, count: .summary.lines.count}
         | select(.name as $name | $ARGS.positional | index($name)) | .percent = 100 * .covered / .count] | sort_by(.name)' \
-        --args "${parsers[@]}" >"$build/parsers.json" || { cat "$build/cov.log"; exit 1; }
+        --arg tree "$PWD/" --args "${parsers[@]}" >"$build/parsers.json" || { cat "$build/cov.log"; exit 1; }
 jq -r '.[] | [.name, .covered, .count, .percent] | @tsv' "$build/parsers.json" |
     while IFS=$'\t' read -r file covered count percent; do
         printf '%-40s %4d of %4d lines  %5.1f %%\n' "$file" "$covered" "$count" "$percent"
