@@ -24,8 +24,8 @@ builtin_pool() {
     name=$(basename "$RIG_DIR")-builtin
     truncate -s 20G "$disk/data"
     truncate -s 256M "$disk/meta"
-    data=$(losetup --find --show "$disk/data")
-    meta=$(losetup --find --show "$disk/meta")
+    data=$(losetup --find --show --direct-io=on "$disk/data")
+    meta=$(losetup --find --show --direct-io=on "$disk/meta")
     dmsetup create "$name" --noudevsync --table \
         "0 $((20 << 21)) thin-pool $meta $data 128 32768 1 skip_block_zeroing"
     rig_undo_later builtin_end "$name" "$data" "$meta"
