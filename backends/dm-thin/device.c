@@ -21,8 +21,10 @@
  *
  * Never the library's: it queues such work in variables that threads must not share, and making or
  * ending a device waits tens of milliseconds in the kernel, which should not be one after the
- * other. A task with a cookie and without the library's fallback queues nothing, nor does one that
- * resumes a device whose node was due when it was made (dm_task_run() of libdm-iface.c).
+ * other. What queues nothing (dm_task_run() of libdm-iface.c): a task with a cookie and without the
+ * library's fallback, but where udev does not run no task ever gets a cookie; making a device
+ * without a table; giving it one; resuming a device whose node was due when it was made; ending one
+ * by its uuid. So without udev a device is made in steps, and ended by its uuid.
  *
  * Rules of udev that open a new block device to see what is on it are told to keep off ours. They
  * would find the same file system under the same id again and again, and their opening of it makes
@@ -116,8 +118,6 @@ static int node_make(const char *name, const struct dm_info *info)
     dev_t number = makedev(info->major, info->minor);
     struct stat found;
 
-    if (device_udev)
-        return 0;
     device_path(name, path);
     if (mknod(path, S_IFBLK | 0600, number) == 0)
         return 0;
@@ -210,20 +210,47 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
     return 0;
 }
 
-int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
-                  const char *line, bool readonly)
+/* Where udev runs. */
+static int device_create_at_once(const char *name, const char *uuid, const char *target,
+                                 uint64_t sectors, const char *line, bool readonly)
 {
     scoped_task task = task_make(DM_DEVICE_CREATE, name);
-    struct dm_info info;
 
     if (!task || !dm_task_set_uuid(task, uuid) ||
         !dm_task_add_target(task, 0, sectors, target, line) || (readonly && !dm_task_set_ro(task)))
         return -ENOMEM;
-    int result = task_run_with_udev(task);
+    return task_run_with_udev(task);
+}
+
+/* The new line comes into force with a resume, which waits for what the old one does. */
+static int device_load(const char *name, const char *target, uint64_t sectors, const char *line,
+                       bool readonly)
+{
+    scoped_task task = task_make(DM_DEVICE_RELOAD, name);
+
+    if (!task || !dm_task_add_target(task, 0, sectors, target, line) ||
+        (readonly && !dm_task_set_ro(task)))
+        return -ENOMEM;
+    int result = task_run(task);
+    return result == 0 ? device_resume(name) : result;
+}
+
+/* Where it does not. */
+static int device_create_in_steps(const char *name, const char *uuid, const char *target,
+                                  uint64_t sectors, const char *line, bool readonly)
+{
+    scoped_task task = task_make(DM_DEVICE_CREATE, name);
+    struct dm_info info;
+
+    if (!task || !dm_task_set_uuid(task, uuid) || (readonly && !dm_task_set_ro(task)))
+        return -ENOMEM;
+    int result = task_run(task);
     if (result != 0)
         return result;
     if (!dm_task_get_info(task, &info))
         result = -EIO;
+    if (result == 0)
+        result = device_load(name, target, sectors, line, readonly);
     if (result == 0)
         result = node_make(name, &info);
     if (result != 0)
@@ -231,24 +258,30 @@ int device_create(const char *name, const char *uuid, const char *target, uint64
     return result;
 }
 
+int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
+                  const char *line, bool readonly)
+{
+    if (device_udev)
+        return device_create_at_once(name, uuid, target, sectors, line, readonly);
+    return device_create_in_steps(name, uuid, target, sectors, line, readonly);
+}
+
 int device_reload(const char *name, const char *target, uint64_t sectors, const char *line)
 {
-    scoped_task task = task_make(DM_DEVICE_RELOAD, name);
-    int result;
-
-    if (!task || !dm_task_add_target(task, 0, sectors, target, line))
-        return -ENOMEM;
-    result = task_run(task);
-    /* the new line comes into force with a resume, which waits for what the old one does */
-    return result == 0 ? device_resume(name) : result;
+    return device_load(name, target, sectors, line, false);
 }
 
 int device_remove(const char *name, bool later)
 {
-    scoped_task task = task_make(DM_DEVICE_REMOVE, name);
-    int result;
+    scoped_task task = dm_task_create(DM_DEVICE_REMOVE);
+    struct device_state state = {0};
+    char uuid[DEVICE_UUID] = "";
+    int result = device_udev ? 0 : device_look(name, &state, uuid);
 
-    if (!task || (later && !dm_task_deferred_remove(task)))
+    if (result != 0 || (!device_udev && !state.exists))
+        return result;
+    if (!task || !(uuid[0] ? dm_task_set_uuid(task, uuid) : dm_task_set_name(task, name)) ||
+        (later && !dm_task_deferred_remove(task)))
         return -ENOMEM;
     result = task_run_with_udev(task);
     if (result == 0)

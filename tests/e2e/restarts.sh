@@ -38,10 +38,12 @@ goes_on() {
     head -n -1 "/proc/$pid/root/counter" | awk '$1 != NR { exit 1 }' || rig_fail "the container lost what it wrote $1"
 }
 
+# gRPC waits up to 3 s before it dials again.
+is_reached() { rig_until 10 e2e_snapshots info steady >/dev/null 2>&1 || rig_fail "containerd does not reach cowsnapd $1"; }
+
 # Both daemons are there: the container is the same one, and can be entered; a new one runs.
 all_is_well() {
-    # gRPC waits up to 3 s before it dials again.
-    rig_until 10 e2e_snapshots info steady >/dev/null 2>&1 || rig_fail "containerd does not reach cowsnapd $1"
+    is_reached "$1"
     goes_on "$1"
     [ "$(e2e_pid steady)" = "$pid" ] || rig_fail "containerd lost the container $1"
     outages=$((outages + 1))
@@ -83,6 +85,7 @@ cowsnapd_kill
 ! wait "$import" || rig_fail "an import succeeds whose snapshotter was killed"
 goes_on "after cowsnapd died in an import"
 cowsnapd_again
+is_reached "after cowsnapd died in an import"
 ctr images import --snapshotter cowsnap "$real" >/dev/null
 [ "$(ctr run --rm --snapshotter cowsnap cowsnap.test/real:latest again cat /etc/cowsnap-image)" = "made from Debian packages" ] ||
     rig_fail "the image that was imported again does not run"
