@@ -22,7 +22,7 @@ typedef Containerd__Services__Content__V1__ListContentRequest ContentRequest;
 typedef Containerd__Services__Content__V1__ListContentResponse ContentResponse;
 typedef Containerd__Services__Content__V1__Info ContentInfo;
 
-#define LABEL_ROOM 128 /* of the label that names a snapshot */
+#define LABEL_ROOM 128
 #define BY_ROOM 160
 
 /* One namespace that is asked. */
@@ -30,6 +30,7 @@ struct listing {
     struct client *client;
     struct bytes name_space;
     const char *snapshotter;
+    char label[LABEL_ROOM]; /* by which a blob names the snapshot of an image */
     containerd_visit *visit;
     void *context;
 };
@@ -112,21 +113,15 @@ static int ask_containers(struct listing *listing, struct reason *why)
     return client_stream(listing->client, &request, visit_container, listing, NULL, why);
 }
 
-static void write_label(char label[static LABEL_ROOM], const char *snapshotter)
-{
-    snprintf(label, LABEL_ROOM, "containerd.io/gc.ref.snapshot.%s", snapshotter);
-}
-
 static int visit_blob(const struct listing *listing, const ContentInfo *info, struct reason *why)
 {
-    char label[LABEL_ROOM], by[BY_ROOM];
+    char by[BY_ROOM];
 
-    write_label(label, listing->snapshotter);
     /* a digest; what is none is not shown as it is */
     snprintf(by, sizeof(by), "the image with the configuration %s",
              quoted(message_bytes(info->digest)));
     for (size_t i = 0; i < info->n_labels; i++)
-        if (bytes_equal(message_bytes(info->labels[i]->key), bytes_of(label)))
+        if (bytes_equal(message_bytes(info->labels[i]->key), bytes_of(listing->label)))
             return listing->visit(listing->context, listing->name_space,
                                   message_bytes(info->labels[i]->value), by, why);
     return 0;
@@ -145,7 +140,7 @@ static int visit_blobs(void *context, const ProtobufCMessage *reply, struct reas
 static int ask_content(struct listing *listing, struct reason *why)
 {
     ContentRequest message = CONTAINERD__SERVICES__CONTENT__V1__LIST_CONTENT_REQUEST__INIT;
-    char label[LABEL_ROOM], text[LABEL_ROOM + 16];
+    char text[LABEL_ROOM + 16];
     ProtobufCBinaryData filter;
     const struct client_request request = {
         .method = "/containerd.services.content.v1.Content/List",
@@ -155,8 +150,7 @@ static int ask_content(struct listing *listing, struct reason *why)
         .timeout_ms = CLIENT_TIMEOUT * 1000,
     };
 
-    write_label(label, listing->snapshotter);
-    snprintf(text, sizeof(text), "labels.\"%s\"", label);
+    snprintf(text, sizeof(text), "labels.\"%s\"", listing->label);
     filter = message_binary(bytes_of(text));
     message.filters = &filter;
     message.n_filters = 1;
@@ -176,5 +170,6 @@ int containerd_client_needs(struct client *client, const char *snapshotter, cont
     struct listing listing = {
         .client = client, .snapshotter = snapshotter, .visit = visit, .context = context};
 
+    snprintf(listing.label, LABEL_ROOM, "containerd.io/gc.ref.snapshot.%s", snapshotter);
     return in_each_namespace(&listing, ask_needs, why);
 }
