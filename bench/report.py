@@ -38,6 +38,7 @@ class Results:
             self.figures["unpack", m["image"], m["who"], figure].append(m[figure])
 
     def take_stages(self, m):
+        self.figures["stages", m["image"], "layers"].append(m["figures"]["layers"])
         for stage in m["figures"]["stages"]:
             self.figures["stages", m["image"], stage["name"], "processor"].append(stage["processor_ns"] / 1e6)
             self.figures["stages", m["image"], stage["name"], "waited"].append(stage["waited_ns"] / 1e6)
@@ -276,10 +277,11 @@ def print_costs(r):
     table("Costs: a layer until it is on the disk, by a fit", ["cores", "ms a layer", "us an entry", "ms a MiB", "worst error"],
           [[n, f"{m.layer:.0f}", f"{m.entry * 1e3:.1f}", f"{m.mib:.2f}", f"{m.worst():.0%}"] for n, m in zip(cores, models)])
     image = next((i for i in ("given", "gzip") if r.median("floor", i, "entries")), None)
-    if image:
+    layers = image and r.median("stages", image, "layers")
+    if layers:
         took = r.median("unpack", image, "cowsnap", "ms")
-        said = models[-1].of(4, r.median("floor", image, "entries"), r.median("floor", image, "bytes") / 2**20)
-        print(f"  image {image}: the fit says {said / 1e3:.2f} s for four layers, containerd took {took / 1e3:.2f} s")
+        said = models[-1].of(layers, r.median("floor", image, "entries"), r.median("floor", image, "bytes") / 2**20)
+        print(f"  image {image}: the fit says {said / 1e3:.2f} s for {layers:g} layers, containerd took {took / 1e3:.2f} s")
 
 
 def print_thin(r):
