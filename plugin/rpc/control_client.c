@@ -3,6 +3,7 @@
 
 #include "base/scoped.h"
 #include "rpc/message.h"
+#include "rpc/wire.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -227,13 +228,12 @@ int control_client_check_content(struct client *client, const struct bytes *keys
         .message = &message.base,
         .reply = TYPE(check_content_response),
     };
-    scoped_free ProtobufCBinaryData *list = calloc(key_count + 1, sizeof(*list));
+    scoped_free ProtobufCBinaryData *list = NULL;
     struct content_visit each = {{visit, context}, tally};
+    int result = wire_strings_write(&list, keys, key_count, why);
 
-    if (!list)
-        return failure(why, ENOMEM, "ask for a check of files");
-    for (size_t i = 0; i < key_count; i++)
-        list[i] = message_binary(keys[i]);
+    if (result)
+        return result;
     message.keys = list;
     message.n_keys = key_count;
     *tally = (struct check_tally){0};

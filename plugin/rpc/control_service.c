@@ -5,6 +5,7 @@
 #include "rpc/message.h"
 #include "rpc/service.h"
 #include "rpc/stream.h"
+#include "rpc/wire.h"
 #include "snapshot/check.h"
 #include "snapshot/check_content.h"
 #include "snapshot/snapshots.h"
@@ -200,17 +201,14 @@ static int handle_check_content(struct call *call, const ProtobufCMessage *messa
     Cowsnap__Control__V1__CheckContentResponse last =
         COWSNAP__CONTROL__V1__CHECK_CONTENT_RESPONSE__INIT;
     scoped(stream_clear) struct stream stream = {.call = call};
-    scoped_free struct bytes *keys = calloc(request->n_keys + 1, sizeof(*keys));
+    scoped_free struct bytes *keys = NULL;
     struct check_tally tally;
     grpc_byte_buffer *buffer;
-    int result;
+    int result = wire_strings_read(&keys, request->keys, request->n_keys, why);
 
-    if (!keys)
-        return failure(why, ENOMEM, "read the keys");
-    for (size_t i = 0; i < request->n_keys; i++)
-        keys[i] = message_bytes(request->keys[i]);
-    result = snapshots_check_content(services->snapshots, keys, request->n_keys, call_cancel(call),
-                                     add_finding, &stream, &tally, why);
+    if (!result)
+        result = snapshots_check_content(services->snapshots, keys, request->n_keys,
+                                         call_cancel(call), add_finding, &stream, &tally, why);
     if (!result)
         result = stream_flush(&stream, why);
     if (result)

@@ -182,17 +182,6 @@ static int visit_list(void *context, const ProtobufCMessage *reply, struct reaso
     return 0;
 }
 
-static int write_strings(ProtobufCBinaryData **wire, const struct bytes *strings, size_t count,
-                         struct reason *why)
-{
-    *wire = calloc(count ? count : 1, sizeof(**wire));
-    if (!*wire)
-        return failure(why, ENOMEM, "write %zu strings", count);
-    for (size_t i = 0; i < count; i++)
-        (*wire)[i] = message_binary(strings[i]);
-    return 0;
-}
-
 /* ---- the calls ---- */
 
 int snapshots_client_stat(struct client *client, struct bytes key, snapshot_visit *visit,
@@ -216,7 +205,7 @@ int snapshots_client_update(struct client *client, struct bytes key, const struc
     int result = wire_labels_write(&wire_labels, labels, label_count, why);
 
     if (result == 0)
-        result = write_strings(&wire_paths, paths, path_count, why);
+        result = wire_strings_write(&wire_paths, paths, path_count, why);
     if (result)
         return result;
     info.name = message_binary(key);
@@ -249,7 +238,7 @@ int snapshots_client_list(struct client *client, const struct bytes *filters, si
 {
     ListRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__LIST_SNAPSHOTS_REQUEST__INIT;
     scoped_free ProtobufCBinaryData *wire_filters = NULL;
-    int result = write_strings(&wire_filters, filters, filter_count, why);
+    int result = wire_strings_write(&wire_filters, filters, filter_count, why);
 
     if (result)
         return result;

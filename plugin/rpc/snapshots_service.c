@@ -54,21 +54,6 @@ static int reply_empty(struct call *call, struct reason *why)
     return call_reply(call, &empty.base, why);
 }
 
-/* Byte strings of a message as the rules take them; the caller's to free(3). */
-static int read_strings(struct bytes **strings, const ProtobufCBinaryData *wire, size_t count,
-                        struct reason *why)
-{
-    *strings = NULL;
-    if (count == 0)
-        return 0;
-    *strings = calloc(count, sizeof(**strings));
-    if (!*strings)
-        return failure(why, ENOMEM, "read %zu strings", count);
-    for (size_t i = 0; i < count; i++)
-        (*strings)[i] = message_bytes(wire[i]);
-    return 0;
-}
-
 /* Stat and Update answer the same: an Info, as field 1. */
 static int reply_info(void *context, const struct snapshot_info *info, struct reason *why)
 {
@@ -188,7 +173,7 @@ static int handle_update(struct call *call, const ProtobufCMessage *message,
     result = wire_labels_read(&labels, &label_count, request->info->n_labels, request->info->labels,
                               why);
     if (result == 0)
-        result = read_strings(&paths, mask ? mask->paths : NULL, path_count, why);
+        result = wire_strings_read(&paths, mask ? mask->paths : NULL, path_count, why);
     if (result)
         return result;
     return snapshots_update(services->snapshots, message_bytes(request->info->name), labels,
@@ -213,7 +198,7 @@ static int handle_list(struct call *call, const ProtobufCMessage *message,
     const ListRequest *request = (const ListRequest *)message;
     scoped(stream_clear) struct stream stream = {.call = call};
     scoped_free struct bytes *filters = NULL;
-    int result = read_strings(&filters, request->filters, request->n_filters, why);
+    int result = wire_strings_read(&filters, request->filters, request->n_filters, why);
 
     if (result == 0)
         result = snapshots_list(services->snapshots, filters, request->n_filters, add_info, &stream,

@@ -100,6 +100,31 @@ int wire_labels_write(Containerd__Types__Label ***wire, const struct label *labe
     return 0;
 }
 
+int wire_strings_read(struct bytes **strings, const ProtobufCBinaryData *wire, size_t count,
+                      struct reason *why)
+{
+    *strings = NULL;
+    if (count == 0)
+        return 0;
+    *strings = calloc(count, sizeof(**strings));
+    if (!*strings)
+        return failure(why, ENOMEM, "read %zu strings", count);
+    for (size_t i = 0; i < count; i++)
+        (*strings)[i] = message_bytes(wire[i]);
+    return 0;
+}
+
+int wire_strings_write(ProtobufCBinaryData **wire, const struct bytes *strings, size_t count,
+                       struct reason *why)
+{
+    *wire = calloc(count ? count : 1, sizeof(**wire));
+    if (!*wire)
+        return failure(why, ENOMEM, "write %zu strings", count);
+    for (size_t i = 0; i < count; i++)
+        (*wire)[i] = message_binary(strings[i]);
+    return 0;
+}
+
 int wire_mounts_write(Containerd__Types__Mount ***wire, const struct mounts *mounts,
                       struct reason *why)
 {

@@ -29,6 +29,13 @@ int wire_labels_read(struct label **labels, size_t *count, size_t wire_count,
 int wire_labels_write(Containerd__Types__Label ***wire, const struct label *labels, size_t count,
                       struct reason *why);
 
+/* Byte strings of a message as the rules take them, and back. Bytes are borrowed, the list is the
+ * caller's to free(3). */
+int wire_strings_read(struct bytes **strings, const ProtobufCBinaryData *wire, size_t count,
+                      struct reason *why);
+int wire_strings_write(ProtobufCBinaryData **wire, const struct bytes *strings, size_t count,
+                       struct reason *why);
+
 /* Mounts as messages. One block of memory, the caller's to free(3); texts are borrowed. */
 int wire_mounts_write(Containerd__Types__Mount ***wire, const struct mounts *mounts,
                       struct reason *why);

@@ -28,12 +28,9 @@ struct rig {
 static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    void *tree;
 
     assert_non_null(rig);
-    tree_rig_setup(&tree);
-    rig->tree = *(struct tree_rig *)tree;
-    free(tree);
+    tree_rig_begin(&rig->tree);
     rig->request =
         (struct layer_request){.target = rig->tree.fd, .engine = &io_engine_plain, .writers = 2};
     *state = rig;

@@ -70,12 +70,9 @@ static void add(struct rig *rig, char type, const char *name, const char *link)
 static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    void *tree;
 
     assert_non_null(rig);
-    tree_rig_setup(&tree);
-    rig->tree = *(struct tree_rig *)tree;
-    free(tree);
+    tree_rig_begin(&rig->tree);
     tree_rig_folder(&rig->tree, "target");
     tree_rig_folder(&rig->tree, "outside");
     tree_rig_folder(&rig->tree, "outside/sub");

@@ -31,12 +31,9 @@ struct rig {
 static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    void *tree;
 
     assert_non_null(rig);
-    tree_rig_setup(&tree);
-    rig->tree = *(struct tree_rig *)tree;
-    free(tree);
+    tree_rig_begin(&rig->tree);
     rig->manifest = -1;
     *state = rig;
     return 0;

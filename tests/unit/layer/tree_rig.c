@@ -20,15 +20,20 @@ bool tree_rig_is_root(void)
     return false;
 }
 
+void tree_rig_begin(struct tree_rig *rig)
+{
+    strcpy(rig->path, "/tmp/cowsnap-tree-XXXXXX");
+    assert_non_null(mkdtemp(rig->path));
+    rig->fd = open(rig->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(rig->fd >= 0);
+}
+
 int tree_rig_setup(void **state)
 {
     struct tree_rig *rig = calloc(1, sizeof(*rig));
 
     assert_non_null(rig);
-    strcpy(rig->path, "/tmp/cowsnap-tree-XXXXXX");
-    assert_non_null(mkdtemp(rig->path));
-    rig->fd = open(rig->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(rig->fd >= 0);
+    tree_rig_begin(rig);
     *state = rig;
     return 0;
 }

@@ -18,6 +18,9 @@ struct tree_rig {
 /* Whether this process is root; if not, says so. */
 bool tree_rig_is_root(void);
 
+/* Makes the empty folder of a rig that is the first part of another. */
+void tree_rig_begin(struct tree_rig *rig);
+
 /* Fit for cmocka: an empty folder in *STATE, and its removal with all in it. */
 int tree_rig_setup(void **state);
 int tree_rig_teardown(void **state);
