@@ -167,12 +167,17 @@ static int claim_label(struct thin_pool *pool, const struct backend_options *opt
     return result;
 }
 
+uint64_t claim_number(const struct thin_pool *pool, const struct metadata_device *device)
+{
+    return (device->transaction - pool->label.transaction) << THIN_ID_BITS | device->id;
+}
+
 static int claim_take_stock(struct thin_pool *pool, const struct stock *stock, struct reason *why)
 {
     for (size_t i = 0; i < stock->count; i++) {
         const struct metadata_device *device = &stock->devices[i];
         struct inventory_item item = {
-            .id = (device->transaction - pool->label.transaction) << THIN_ID_BITS | device->id,
+            .id = claim_number(pool, device),
             .mapped = device->mapped,
             .born = INVENTORY_UNKNOWN,
             .inodes = INVENTORY_UNKNOWN,

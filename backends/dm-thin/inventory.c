@@ -102,17 +102,3 @@ void inventory_drop(struct inventory *inventory, uint64_t id)
     pthread_mutex_unlock(&inventory->lock);
     free(node);
 }
-
-uint64_t *inventory_list(struct inventory *inventory, size_t *count)
-{
-    size_t used = 0;
-
-    pthread_mutex_lock(&inventory->lock);
-    uint64_t *ids = malloc((inventory->count + 1) * sizeof(*ids));
-    for (size_t i = 0; ids && i < INVENTORY_BUCKETS; i++)
-        for (const struct inventory_node *node = inventory->buckets[i]; node; node = node->next)
-            ids[used++] = node->item.id;
-    pthread_mutex_unlock(&inventory->lock);
-    *count = used;
-    return ids;
-}

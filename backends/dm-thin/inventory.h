@@ -67,7 +67,4 @@ bool inventory_is_taken(struct inventory *inventory, uint64_t id, uint64_t *othe
 
 void inventory_drop(struct inventory *inventory, uint64_t id);
 
-/* All numbers, for the caller to free; NULL when memory is out. */
-uint64_t *inventory_list(struct inventory *inventory, size_t *count);
-
 #endif

@@ -2,8 +2,10 @@
 #include "backends/dm-thin/volume.h"
 
 #include "backends/dm-thin/activation.h"
+#include "backends/dm-thin/claim.h"
 #include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/mount_detached.h"
+#include "backends/dm-thin/survey.h"
 #include "base/scoped.h"
 #include "base/step.h"
 
@@ -61,18 +63,25 @@ static int volume_split(struct thin_pool *pool, uint64_t id, const char *message
     return error ? error : resumed;
 }
 
+/* Whether the thin id that a volume of this number would have is somebody else's. */
+static bool volume_id_is_anothers(struct thin_pool *pool, uint64_t id)
+{
+    uint64_t other;
+
+    return thin_id(id) == THIN_ID_LABEL || thin_id(id) == THIN_ID_BASE ||
+           inventory_is_taken(&pool->inventory, id, &other);
+}
+
 static int volume_make(struct thin_pool *pool, struct inventory_item item, uint32_t source,
                        const char *origin, struct reason *why)
 {
     struct inventory_item old;
-    uint64_t other;
     char message[64];
     int result = thin_pool_ready(pool, why);
 
     if (result != 0)
         return result;
-    if (inventory_is_taken(&pool->inventory, item.id, &other) ||
-        thin_id(item.id) == THIN_ID_LABEL || thin_id(item.id) == THIN_ID_BASE)
+    if (volume_id_is_anothers(pool, item.id))
         return refuse(why, CONDITION_EXISTS,
                       "the thin id of volume %" PRIu64 " is another's in the pool %s", item.id,
                       pool->name);
@@ -171,14 +180,16 @@ static int volume_delete(struct thin_pool *pool, uint64_t id)
     return error;
 }
 
+/* Whether the pool has it is asked of the pool alone: volume_each() lists also what was made by
+ * others while the daemon ran. */
 int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
-    struct inventory_item item;
+    struct inventory_item item = {.id = id}; /* of one that is not known: nothing to discard */
     struct device_state state;
     char name[DEVICE_NAME], path[DEVICE_PATH];
     int error;
 
-    if (!inventory_find(&pool->inventory, id, &item))
+    if (!inventory_find(&pool->inventory, id, &item) && volume_id_is_anothers(pool, id))
         return 0;
     name_volume(pool->name, id, name);
     error = device_look(name, &state, NULL);
@@ -313,15 +324,30 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
     return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;
 }
 
+struct volume_walk {
+    const struct thin_pool *pool;
+    backend_visit *visit;
+    void *context;
+};
+
+static int volume_visit(void *context, const struct metadata_device *device, struct reason *why)
+{
+    const struct volume_walk *walk = context;
+
+    if (device->id == THIN_ID_LABEL || device->id == THIN_ID_BASE)
+        return 0;
+    return walk->visit(walk->context, claim_number(walk->pool, device), why);
+}
+
 int volume_each(struct thin_pool *pool, backend_visit *visit, void *context, struct reason *why)
 {
-    size_t count;
-    scoped_free uint64_t *ids = inventory_list(&pool->inventory, &count);
-    int result = 0;
+    struct volume_walk walk = {.pool = pool, .visit = visit, .context = context};
 
-    if (!ids)
-        return failure(why, ENOMEM, "list the volumes of the pool %s", pool->name);
-    for (size_t i = 0; result == 0 && i < count; i++)
-        result = visit(context, ids[i], why);
+    if (pthread_mutex_trylock(&pool->checks) != 0)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "a check of the thin pool %s runs: list its volumes when it is over",
+                      pool->name);
+    int result = survey_pool(pool->name, pool->metadata, volume_visit, &walk, why);
+    pthread_mutex_unlock(&pool->checks);
     return result;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/inventory.h"
 #include "backends/dm-thin/name.h"
 #include "base/scoped.h"
 #include "unit/cmocka_setup.h"
@@ -49,10 +50,27 @@ static int count_volume(void *context, uint64_t id, struct reason *why)
     return 0;
 }
 
+/* The kernel ends a device that somebody had open a moment after the last close. */
+static void wait_until_gone(struct rig *rig, uint64_t id)
+{
+    double until = rig_seconds() + 20;
+
+    while (rig_device(rig, id).exists)
+        assert_true(rig_seconds() < until);
+}
+
+static struct count volumes_of(struct rig *rig)
+{
+    struct count count = {0};
+    struct reason why = {0};
+
+    rig_must(ops->each(rig->backend, count_volume, &count, &why));
+    return count;
+}
+
 static void a_reboot_loses_nothing(void **state)
 {
     struct rig *rig = *state;
-    struct count count = {0};
     struct reason why = {0};
 
     for (uint64_t id = 1; id <= 5; id++)
@@ -67,7 +85,7 @@ static void a_reboot_loses_nothing(void **state)
     rig_reboot(rig);
     assert_int_equal(rig_devices(rig), 0);
     rig_start(rig);
-    rig_must(ops->each(rig->backend, count_volume, &count, &why));
+    struct count count = volumes_of(rig);
     assert_int_equal(count.volumes, 5);
     assert_int_equal(count.sum, 1 + 2 + 4 + 5 + 6);
     assert_true(has(rig, 2, "kept"));
@@ -95,9 +113,7 @@ static void a_killed_daemon_leaves_a_pool_that_opens(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     rig_start(rig);
-    struct count count = {0};
-    rig_must(ops->each(rig->backend, count_volume, &count, &why));
-    assert_int_equal(count.volumes, 19);
+    assert_int_equal(volumes_of(rig).volumes, 19);
 }
 
 static void strays_are_ended_and_others_are_not(void **state)
@@ -126,6 +142,33 @@ static void strays_are_ended_and_others_are_not(void **state)
     assert_int_equal(device_remove(alien, false), 0);
     assert_true(rig_device(rig, 1).live);
     assert_false(rig_device(rig, 1).suspended);
+}
+
+/* What others do to the pool while it is open is seen, and can be mended. */
+static void the_pool_is_asked_which_volumes_there_are(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    rig_must(ops->create(rig->backend, 2, &why));
+    rig_must(ops->rest(rig->backend, 2, &why));
+    wait_until_gone(rig, 2);
+    assert_int_equal(device_message(rig->pool, "create_snap 77 1"), 0);
+    assert_int_equal(device_message(rig->pool, "delete 2"), 0);
+    struct count seen = volumes_of(rig);
+    assert_int_equal(seen.volumes, 2);
+    assert_int_equal(seen.sum, 1 + 77);
+    assert_int_equal(ops->locate(rig->backend, 2, &volume, &why), CONDITION_NOT_FOUND);
+    rig_must(ops->remove(rig->backend, 2, &why));
+    rig_must(ops->remove(rig->backend, 77, &why));
+    rig_must(ops->remove(rig->backend, 78, &why)); /* never there */
+    rig_must(ops->remove(rig->backend, THIN_ID_LABEL + (1 << THIN_ID_BITS), &why));
+    rig_must(ops->remove(rig->backend, THIN_ID_BASE, &why));
+    rig_must(ops->remove(rig->backend, 1 + (1 << THIN_ID_BITS), &why)); /* 1 has its thin id */
+    assert_int_equal(volumes_of(rig).sum, 1);
+    rig_must(ops->create(rig->backend, 3, &why)); /* of the base volume */
 }
 
 static void a_pool_belongs_to_one_daemon(void **state)
@@ -296,15 +339,6 @@ static void a_journal_left_open_is_replayed_for_views(void **state)
     assert_true(there);
 }
 
-/* The kernel ends a device that somebody had open a moment after the last close. */
-static void wait_until_gone(struct rig *rig, uint64_t id)
-{
-    double until = rig_seconds() + 20;
-
-    while (rig_device(rig, id).exists)
-        assert_true(rig_seconds() < until);
-}
-
 static void a_resting_volume_has_no_device(void **state)
 {
     struct rig *rig = *state;
@@ -368,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_reboot_loses_nothing),
         BARE(a_killed_daemon_leaves_a_pool_that_opens),
+        TEST(the_pool_is_asked_which_volumes_there_are),
         TEST(strays_are_ended_and_others_are_not),
         TEST(a_pool_belongs_to_one_daemon),
         BARE(a_pool_of_others_is_refused),
