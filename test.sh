@@ -5,8 +5,8 @@
 #
 #   sudo ./test.sh             everything
 #   sudo ./test.sh --quick     unit tests, and the suites against the socket
-#   sudo ./test.sh NAME…       only the steps of that name (--list names them; dm-thin-suites, over an hour long,
-#                              is run by name alone)
+#   sudo ./test.sh NAME…       only the steps of that name (--list names them; dm-thin-suites and
+#                              dm-thin-suites-6.12, an hour long each, are run by name alone)
 #
 # The logs of all steps are kept in build/test-logs. A skip that is not expected counts as a failure
 # when CI is set; COWSNAP_EXPECTED_SKIPS says how many there may be (none).
@@ -63,6 +63,7 @@ step_analysis() { tests/analysis/run.sh; }
 step_dm_thin() {
     install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- tests/dm-thin/run.sh unit tool states
 }
+step_dm_thin_6_12() { install_vm_packages && tests/vm/run --kernel trixie --timeout 1200 -- tests/dm-thin/run.sh unit; }
 # What the guest cannot make, since it only reads the tree, is made before.
 step_e2e_dm_thin() {
     install_vm_packages && tests/images/make_image.sh minimal gzip,zstd,none >/dev/null &&
@@ -77,11 +78,8 @@ step_systemd() {
     install_vm_packages && tests/systemd/run.sh --build &&
         tests/vm/run --systemd --memory 6G --disk 20G --timeout 1800 -- tests/systemd/run.sh
 }
-step_dm_thin_suites() {
-    install_vm_packages && tests/suite/run.sh --build && tests/conformance/run.sh --build &&
-        tests/differential/run.sh --build &&
-        tests/vm/run --device-mapper --memory 7G --timeout 7200 -- tests/dm-thin/run.sh
-}
+step_dm_thin_suites() { dm_thin_suites --device-mapper; }
+step_dm_thin_suites_6_12() { dm_thin_suites --kernel trixie; }
 step_speed() { tests/speed/run.sh; }
 
 quick=(unit containerd-suite conformance tool tool-pool)
@@ -90,7 +88,7 @@ all=(
     conformance-by-subvolume refused seccomp load kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
-    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin e2e-dm-thin crash-dm-thin cuts-reordered differential-thin systemd
+    vm-btrfs-6.1 vm-btrfs-6.12 dm-thin dm-thin-6.12 e2e-dm-thin crash-dm-thin cuts-reordered differential-thin systemd
     speed
 )
 
@@ -123,6 +121,13 @@ unit_tests() {
 vm_btrfs() {
     install_vm_packages && tests/conformance/run.sh --build &&
         tests/vm/run --kernel "$1" --timeout 1200 -- tests/conformance/run.sh folder -test.timeout 18m
+}
+
+# All there is about thin volumes, with those options of tests/vm/run.
+dm_thin_suites() {
+    install_vm_packages && tests/suite/run.sh --build && tests/conformance/run.sh --build &&
+        tests/differential/run.sh --build &&
+        tests/vm/run "$@" --memory 7G --timeout 7200 -- tests/dm-thin/run.sh
 }
 
 run_step() {

@@ -270,12 +270,14 @@ static void write_by_hand(struct caller *caller)
     client_mounts_clear(&mounts);
 }
 
-/* What was committed stays mounted for a while: unmounting would write it to the disk, which is the
- * daemon's to have done. */
+/* What was committed stays mounted for a while, one in four until the daemon ends: unmounting would
+ * write it to the disk, which is the daemon's to have done. */
 static void linger(struct caller *caller)
 {
     const struct load *load = caller->load;
-    int64_t until = machine_now_ms() + (int64_t)LINGER_MS * load->daemon->setup->slow;
+    int64_t until = chance_below(&caller->chance, 4) == 0
+                        ? INT64_MAX
+                        : machine_now_ms() + (int64_t)LINGER_MS * load->daemon->setup->slow;
 
     while (!caller->over && !atomic_load(&load->over) && machine_now_ms() < until)
         machine_pause();
