@@ -55,12 +55,13 @@ static int volume_split(struct thin_pool *pool, uint64_t id, const char *message
     if (error == 0)
         error = device_suspend(origin, freeze);
     STEP("dm-thin.origin-suspended");
-    if (error == 0)
+    /* -ENXIO: it was to rest, and whoever had it open has closed it meanwhile */
+    if (error == 0 || error == -ENXIO)
         error = thin_pool_message_for(pool, id, message);
     STEP("dm-thin.volume-split");
     int resumed = device_resume(origin);
     pthread_mutex_unlock(&pool->origins);
-    return error ? error : resumed;
+    return error || resumed == -ENXIO ? error : resumed;
 }
 
 /* Whether the thin id that a volume of this number would have is somebody else's. */

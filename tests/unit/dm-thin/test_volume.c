@@ -15,6 +15,35 @@
 
 static const struct backend_ops *const ops = &backend_dm_thin;
 
+/* What happens just before a parent in use is suspended, or when it has been: see the linker's
+ * --wrap in CMakeLists.txt. */
+static void (*before_suspend)(void), (*before_resume)(void);
+
+static void once(void (**what)(void))
+{
+    void (*now)(void) = *what;
+
+    *what = NULL;
+    if (now)
+        now();
+}
+
+int __real_device_suspend(const char *name, bool freeze);
+int __wrap_device_suspend(const char *name, bool freeze);
+int __wrap_device_suspend(const char *name, bool freeze)
+{
+    once(&before_suspend);
+    return __real_device_suspend(name, freeze);
+}
+
+int __real_device_resume(const char *name);
+int __wrap_device_resume(const char *name);
+int __wrap_device_resume(const char *name)
+{
+    once(&before_resume);
+    return __real_device_resume(name);
+}
+
 static unsigned entries(int directory)
 {
     DIR *list = fdopendir(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -84,6 +113,49 @@ static void what_is_being_written_is_in_the_clone(void **state)
     assert_true(has(rig, 2, "a"));
     assert_false(has(rig, 2, "later"));
     assert_false(rig_device(rig, 1).suspended);
+}
+
+static struct {
+    struct rig *rig;
+    int device; /* of volume 1, the last that has it open */
+} last_user;
+
+static void leave_the_device(void)
+{
+    double until = rig_seconds() + 60;
+
+    close(take_fd(&last_user.device));
+    while (rig_device(last_user.rig, 1).exists)
+        assert_true(rig_seconds() < until);
+}
+
+static void clone_while_the_last_user_leaves(struct rig *rig, void (**moment)(void), uint64_t id)
+{
+    struct reason why = {0};
+    struct volume volume;
+
+    rig_must(ops->locate(rig->backend, 1, &volume, &why));
+    last_user.rig = rig;
+    last_user.device = open(volume.path, O_RDONLY | O_CLOEXEC);
+    assert_true(last_user.device >= 0);
+    rig_must(ops->rest(rig->backend, 1, &why));
+    assert_true(rig_device(rig, 1).leaving);
+    *moment = leave_the_device;
+    rig_must(ops->clone(rig->backend, id, 1, &why));
+    assert_null(*moment);
+    assert_true(has(rig, id, "a"));
+}
+
+/* As a container is started from a layer that was just committed and is being unmounted. */
+static void a_parent_may_go_to_rest_while_it_is_cloned(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 1000);
+    clone_while_the_last_user_leaves(rig, &before_suspend, 2);
+    clone_while_the_last_user_leaves(rig, &before_resume, 3);
 }
 
 struct cloner {
@@ -229,6 +301,7 @@ int main(void)
         TEST(a_clone_has_what_its_parent_had_and_goes_its_own_way),
         TEST(what_is_being_written_is_in_the_clone),
         TEST(a_volume_can_be_mounted_while_it_is_cloned),
+        TEST(a_parent_may_go_to_rest_while_it_is_cloned),
         TEST(a_removed_volume_is_gone),
         TEST(a_volume_in_use_is_removed_later),
         TEST(a_left_over_of_the_number_is_replaced),
