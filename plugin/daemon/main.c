@@ -3,6 +3,7 @@
 /* cowsnapd: the order in which the parts start, and in which they stop. */
 
 #include "backends/backend.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/step.h"
 #include "config/config.h"
@@ -62,7 +63,7 @@ static int daemon_open_manifests(struct daemon *daemon, struct reason *why)
     int root = daemon->root.directory;
 
     if (daemon->config.apply.record_content && mkdirat(root, name, 0700) < 0 && errno != EEXIST)
-        return failure(why, errno, "make the folder %s in root", name);
+        return disk_failure(why, errno, daemon->config.root, "make the folder %s in root", name);
     daemon->manifests = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (daemon->manifests < 0 && errno != ENOENT)
         return failure(why, errno, "open the folder %s in root", name);

@@ -2,6 +2,7 @@
 #include "daemon/root.h"
 
 #include "base/bytes.h"
+#include "base/disk.h"
 #include "base/owner.h"
 #include "base/scoped.h"
 
@@ -31,10 +32,10 @@ static int make_folders(const char *path, struct reason *why)
             continue;
         *at = '\0';
         if (mkdir(part, kept == '\0' ? ROOT_MODE : 0755) < 0 && errno != EEXIST)
-            return failure(why, errno,
-                           "cannot make the folder %s for root; make it, or choose "
-                           "another with --root",
-                           quoted(bytes_of(part)));
+            return disk_failure(why, errno, path,
+                                "cannot make the folder %s for root; make it, or choose "
+                                "another with --root",
+                                quoted(bytes_of(part)));
         *at = kept;
         if (kept == '\0')
             return 0;
@@ -51,6 +52,21 @@ static long holder_of(int lock)
     return strtol(text, NULL, 10);
 }
 
+/* Notes who holds the lock, for the message to whoever comes next: in place, since a block given
+ * away on a full disk may be lost, and that keeps nobody from serving. */
+static int sign(int lock, const char *path, struct reason *why)
+{
+    char text[24];
+    int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    bool written = pwrite(lock, text, (size_t)length, 0) == length;
+
+    if (!written && errno != ENOSPC && errno != EDQUOT)
+        return failure(why, errno, "cannot write the lock file %s/" LOCK_NAME, path);
+    if (ftruncate(lock, written ? length : 0) < 0)
+        return failure(why, errno, "cannot shorten the lock file %s/" LOCK_NAME, path);
+    return 0;
+}
+
 /* An OFD lock belongs to the open file, not to the process: no close() of another descriptor of
  * the file gives it up, and it ends with the process however that ends. */
 static int take_lock(int directory, const char *path, int *lock, struct reason *why)
@@ -58,14 +74,13 @@ static int take_lock(int directory, const char *path, int *lock, struct reason *
     scoped_fd int fd =
         openat(directory, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    char text[24];
-    int length;
+    int result;
 
     if (fd < 0)
-        return failure(why, errno,
-                       "cannot open the lock file %s/" LOCK_NAME "; run cowsnapd as "
-                       "root, on a file system that is writable",
-                       path);
+        return disk_failure(why, errno, path,
+                            "cannot open the lock file %s/" LOCK_NAME "; run cowsnapd as "
+                            "root, on a file system that is writable",
+                            path);
     if (fcntl(fd, F_OFD_SETLK, &whole) < 0) {
         long pid = holder_of(fd);
 
@@ -82,9 +97,9 @@ static int take_lock(int directory, const char *path, int *lock, struct reason *
                       "folder with --root",
                       path);
     }
-    length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
-        return failure(why, errno, "cannot write the lock file %s/" LOCK_NAME, path);
+    result = sign(fd, path, why);
+    if (result)
+        return result;
     *lock = take_fd(&fd);
     return 0;
 }

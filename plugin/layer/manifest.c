@@ -24,11 +24,23 @@ struct manifest {
 _Static_assert(sizeof(struct manifest_record) + 2 * PATH_ROOM < MANIFEST_BUFFER, "one record fits");
 _Static_assert(sizeof(struct manifest_record) == 48, "no holes, whose bytes would be anything");
 
+/* It lies in the daemon's root, not in the pool. */
+static int manifest_write(struct manifest *manifest)
+{
+    int result =
+        spill_write(manifest->fd, manifest->buffer, manifest->used, manifest->offset, NULL);
+
+    if (result == CONDITION_EXHAUSTED)
+        return refuse(&manifest->why, CONDITION_EXHAUSTED,
+                      "the file system that holds the folder manifests is full; free some space "
+                      "there");
+    return result < 0 ? failure(&manifest->why, -result, "note what a layer wrote") : result;
+}
+
 static void manifest_flush(struct manifest *manifest)
 {
     if (!manifest->error)
-        manifest->error = spill_write(manifest->fd, manifest->buffer, manifest->used,
-                                      manifest->offset, &manifest->why);
+        manifest->error = manifest_write(manifest);
     manifest->sum = content_sum_add(manifest->sum, manifest->buffer, manifest->used);
     manifest->offset += manifest->used;
     manifest->used = 0;

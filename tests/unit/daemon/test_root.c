@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,13 +33,49 @@ static int make_scratch(void **state)
 
 static int remove_scratch(void **state)
 {
-    static const char *const left[] = {"a/b/c/lock", "a/b/c", "a/b",  "a",
-                                       "r/lock",     "r",     "file", ""};
+    static const char *const left[] = {"a/b/c/lock", "a/b/c", "a/b",  "a", "r/lock",
+                                       "r",          "file",  "full", ""};
 
     (void)state;
+    umount2(below("full"), MNT_DETACH); /* of a test that failed */
     for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
         remove(below(left[i]));
     return access(scratch, F_OK) == 0 ? -1 : 0;
+}
+
+/* A disk of so many pages, all taken but for what a lock file has. */
+static void a_full_disk_can_be_started_on(void **state)
+{
+    static const char piece[4096];
+    struct reason why = {0};
+    struct root root;
+    char text[24] = "";
+
+    (void)state;
+    assert_int_equal(mkdir(below("full"), 0755), 0);
+    if (mount("tmpfs", below("full"), "tmpfs", 0, "size=64k,mode=0711") < 0) {
+        print_message("not run: mounting a tmpfs: %s\n", strerror(errno));
+        assert_int_equal(rmdir(below("full")), 0);
+        return;
+    }
+    assert_int_equal(root_open(&root, below("full"), &why), 0);
+    root_close(&root);
+    int file = open(below("full/stranger"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    while (write(file, piece, sizeof(piece)) > 0)
+        ;
+    /* in place, where the file has a block; and without, where it has none */
+    for (int empty = 0; empty < 2; empty++) {
+        assert_int_equal(root_open(&root, below("full"), &why), 0);
+        assert_true(pread(root.lock, text, sizeof(text) - 1, 0) >= 0);
+        assert_int_equal(strtol(text, NULL, 10), empty ? 0 : getpid());
+        assert_int_equal(ftruncate(root.lock, 0), 0);
+        assert_int_equal(write(file, piece, sizeof(piece)), empty ? -1 : (int)sizeof(piece));
+        memset(text, 0, sizeof(text));
+        root_close(&root);
+    }
+    close(file);
+    assert_int_equal(umount(below("full")), 0);
+    assert_int_equal(rmdir(below("full")), 0);
 }
 
 static void makes_the_folders_that_are_missing(void **state)
@@ -153,6 +190,7 @@ static void refuses_what_others_may_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_disk_can_be_started_on),
         cmocka_unit_test(makes_the_folders_that_are_missing),
         cmocka_unit_test(a_trailing_slash_means_the_same_folder),
         cmocka_unit_test(refuses_a_second_daemon_and_names_the_first),

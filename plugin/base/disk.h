@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef COWSNAP_BASE_DISK_H
+#define COWSNAP_BASE_DISK_H
+
+/* What a failed call on a file means, where the disk below it may be full. */
+
+#include "base/result.h"
+
+#include <stdarg.h>
+
+/* The result for ERROR (a positive errno) of what FORMAT says was tried on something that lies with
+ * PATH. No space, no inodes, and a quota that is used up are CONDITION_EXHAUSTED and what to do;
+ * all else is failure(). */
+int disk_failure(struct reason *why, int error, const char *path, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int disk_vfailure(struct reason *why, int error, const char *path, const char *format,
+                  va_list arguments);
+
+#endif
