@@ -101,7 +101,7 @@ static int drop_record(struct snapshots *snapshots, struct check_finding *findin
     if (finding->volume == finding->id)
         result = look_again(snapshots, finding->volume, why);
     if (!result)
-        result = store_write(snapshots->options.store, change, finding, why);
+        result = store_write_reserved(snapshots->options.store, change, finding, why);
     pins_drop(&snapshots->pins, &pin);
     if (result == CONDITION_PRECONDITION) {
         finding->outcome = CHECK_HAS_CHILDREN;
@@ -119,7 +119,7 @@ int check_repair(struct snapshots *snapshots, struct check_finding *finding, str
     finding->outcome = CHECK_REPAIRED;
     switch (finding->kind) {
     case CHECK_VOLUME_UNKNOWN:
-        result = store_write(snapshots->options.store, give_up_volume, finding, why);
+        result = store_write_reserved(snapshots->options.store, give_up_volume, finding, why);
         break;
     case CHECK_VOLUME_MISSING:
         result = drop_record(snapshots, finding, drop_lost, why);

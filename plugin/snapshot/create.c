@@ -195,7 +195,7 @@ static void abandon(struct creation *creation)
 {
     struct reason why = {0};
 
-    if (store_write(creation->snapshots->options.store, give_to_reaper, creation, &why))
+    if (store_write_reserved(creation->snapshots->options.store, give_to_reaper, creation, &why))
         log_warn("volume %llu of an unfinished snapshot is left until the next start: %s",
                  (unsigned long long)creation->id, why.text);
     else

@@ -72,7 +72,7 @@ static void end_clones(struct snapshots *snapshots, struct unwanted *unwanted)
 
     if (unwanted->count == 0)
         return;
-    if (store_write(snapshots->options.store, give_up, unwanted, &why))
+    if (store_write_reserved(snapshots->options.store, give_up, unwanted, &why))
         log_warn("%zu ready clones are left until the next start: %s", unwanted->count, why.text);
     else
         reaper_call(snapshots);

@@ -104,7 +104,7 @@ int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, stru
                          trouble.text);
         }
         if (ended.count > 0)
-            result = store_write(snapshots->options.store, strike_off, &ended, why);
+            result = store_write_reserved(snapshots->options.store, strike_off, &ended, why);
         STEP("reaper.struck-off");
         if (result)
             return result;

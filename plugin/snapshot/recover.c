@@ -13,6 +13,7 @@
  *   counted and kept, so that an operator can see what is lost; its children stay as they are.
  * - A record that cannot be read is told, counted and kept likewise, and so is its volume. It keeps
  *   nobody from the others.
+ * - Where the store's disk is so full that even the reserve is used up, all that waits.
  */
 
 #include "base/log.h"
@@ -119,6 +120,23 @@ static int settle(struct store_txn *txn, void *context, struct reason *why)
     return 0;
 }
 
+/* A full disk keeps nobody from what is there: what was left unfinished then waits longer. */
+static int settle_all(struct recovery *recovery, struct reason *why)
+{
+    struct reason trouble = {0};
+    int result =
+        store_write_reserved(recovery->snapshots->options.store, settle, recovery, &trouble);
+
+    if (result == CONDITION_EXHAUSTED) {
+        log_warn("what was left unfinished stays until the next start: %s", trouble.text);
+        recovery->unfinished = recovery->strays.count = 0;
+        return 0;
+    }
+    if (result && why)
+        *why = trouble;
+    return result;
+}
+
 int recover(struct snapshots *snapshots, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
@@ -132,7 +150,7 @@ int recover(struct snapshots *snapshots, struct reason *why)
         result = store_read(options->store, find_damage, &recovery, why);
     STEP("recover.surveyed");
     if (!result)
-        result = store_write(options->store, settle, &recovery, why);
+        result = settle_all(&recovery, why);
     STEP("recover.settled");
     if (!result && (recovery.unfinished || recovery.strays.count))
         log_info("recovery: %llu unfinished snapshots undone, %zu unknown volumes to be removed",

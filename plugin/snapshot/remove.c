@@ -45,7 +45,7 @@ static int remove_record(struct store_txn *txn, void *context, struct reason *wh
 int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reason *why)
 {
     struct removal removal = {.key = key};
-    int result = store_write(snapshots->options.store, remove_record, &removal, why);
+    int result = store_write_reserved(snapshots->options.store, remove_record, &removal, why);
 
     STEP("remove.tombstone-written");
     if (!result && removal.view_of)

@@ -275,7 +275,7 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
     if (record->kind == SNAPSHOT_ACTIVE && record->usage_known) {
         uint64_t id = record->id;
 
-        result = store_write(snapshots->options.store, forget_usage, &id, why);
+        result = store_write_reserved(snapshots->options.store, forget_usage, &id, why);
         STEP("mounts.usage-forgotten");
         if (result)
             return result;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/environment.h"
 
+#include "base/disk.h"
 #include "base/scoped.h"
+#include "store/readers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +26,8 @@ static int folder_open(struct environment *environment, const struct store_optio
     scoped_fd int folder = -1;
 
     if (mkdirat(options->root, "meta", 0700) && errno != EEXIST)
-        return failure(why, errno, "making the folder %s", environment->path);
+        return disk_failure(why, errno, options->root_path, "making the folder %s",
+                            environment->path);
     folder = openat(options->root, "meta", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder < 0)
         return failure(why, errno, "opening the folder %s", environment->path);
@@ -56,21 +59,27 @@ static int fill_up(struct environment *environment, struct reason *why)
     if (fstat(fd, &file))
         return failure(why, errno, "looking at %s/data.mdb", environment->path);
     if (file.st_size < least && ftruncate(fd, least))
-        return failure(why, errno, "filling up %s/data.mdb", environment->path);
+        return disk_failure(why, errno, environment->path, "filling up %s/data.mdb",
+                            environment->path);
     return 0;
 }
 
 static int lmdb_open(struct environment *environment, uint64_t map_size, struct reason *why)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    scoped_fd int table = -1;
     int fd = -1;
-    int dead;
 
     if (!map_size)
         map_size = MAP_DEFAULT;
     if (map_size < MAP_LEAST)
         map_size = MAP_LEAST;
     map_size = (map_size + page - 1) / page * page;
+    int result = reserve_make_file(environment->folder, environment->path, why);
+    if (!result)
+        result = readers_place(environment->folder, environment->path, &table, why);
+    if (result)
+        return result;
 
     int status = mdb_env_create(&environment->lmdb);
     if (status)
@@ -79,8 +88,7 @@ static int lmdb_open(struct environment *environment, uint64_t map_size, struct 
     if ((status = mdb_env_set_maxdbs(environment->lmdb, DATABASES)) ||
         (status = mdb_env_set_maxreaders(environment->lmdb, READERS)) ||
         (status = mdb_env_set_mapsize(environment->lmdb, map_size)) ||
-        (status = mdb_env_open(environment->lmdb, environment->path, MDB_NOTLS, 0600)) ||
-        (status = mdb_reader_check(environment->lmdb, &dead)))
+        (status = mdb_env_open(environment->lmdb, environment->path, MDB_NOTLS, 0600)))
         return environment_failure(environment, status, why, "opening the store %s/data.mdb",
                                    environment->path);
     /* LMDB leaves this one of its descriptors open for child processes */
@@ -210,11 +218,6 @@ int environment_vfailure(const struct environment *environment, int status, stru
 
     (void)vsnprintf(tried, sizeof(tried), format, arguments);
     switch (status) {
-    case ENOSPC:
-    case EDQUOT:
-        return refuse(why, CONDITION_EXHAUSTED,
-                      "%s: the file system that holds %s is full; free some space there", tried,
-                      environment->path);
     case MDB_READERS_FULL:
         return refuse(why, CONDITION_EXHAUSTED,
                       "%s: all %d places for readers of the store %s are taken; try again", tried,
@@ -236,7 +239,7 @@ int environment_vfailure(const struct environment *environment, int status, stru
         return failure(why, E2BIG, "%s", tried);
     default:
         if (status > 0)
-            return failure(why, status, "%s", tried);
+            return disk_failure(why, status, environment->path, "%s", tried);
         return failure(why, EIO, "%s: %s", tried, mdb_strerror(status));
     }
 }
@@ -250,6 +253,19 @@ int environment_failure(const struct environment *environment, int status, struc
     int result = environment_vfailure(environment, status, why, format, arguments);
     va_end(arguments);
     return result;
+}
+
+bool environment_has_reserve(struct environment *environment)
+{
+    MDB_envinfo info;
+    MDB_stat figures;
+    int fd = -1;
+
+    mdb_env_info(environment->lmdb, &info);
+    mdb_env_stat(environment->lmdb, &figures);
+    mdb_env_get_fd(environment->lmdb, &fd);
+    return reserve_keep(&environment->reserve, fd,
+                        (uint64_t)(info.me_last_pgno + 1) * figures.ms_psize);
 }
 
 bool environment_is_full(const struct environment *environment)

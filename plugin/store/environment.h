@@ -6,6 +6,7 @@
  * numbers mean to our callers. */
 
 #include "base/result.h"
+#include "store/reserve.h"
 #include "store/store.h"
 
 #include <lmdb.h>
@@ -21,7 +22,8 @@ struct environment {
     /* Held for reading by every read transaction, for writing while the map is moved. Prefers the
      * writer, so a thread must not take it twice. */
     pthread_rwlock_t map_lock;
-    atomic_size_t newest; /* the last transaction that was committed here; 0: none yet */
+    atomic_size_t newest;   /* the last transaction that was committed here; 0: none yet */
+    struct reserve reserve; /* of the writer's thread */
 };
 
 /* Opens root/meta, making it where it is missing. CONDITION_PRECONDITION: somebody has it open,
@@ -55,6 +57,10 @@ int environment_failure(const struct environment *environment, int status, struc
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 int environment_vfailure(const struct environment *environment, int status, struct reason *why,
                          const char *format, va_list arguments);
+
+/* Whether what makes the store larger may go on: there is room left behind it for removals. For
+ * the writer, with no transaction open. */
+bool environment_has_reserve(struct environment *environment);
 
 /* Whether an EIO of a commit only means that the disk is full. LMDB reports a write that was cut
  * short, as the last one on a full disk is, as EIO; so this asks the file system for a little room.

@@ -93,7 +93,13 @@ struct store *store_close(struct store *store)
 
 int store_write(struct store *store, store_function *function, void *context, struct reason *why)
 {
-    return writer_run(&store->writer, function, context, why);
+    return writer_run(&store->writer, false, function, context, why);
+}
+
+int store_write_reserved(struct store *store, store_function *function, void *context,
+                         struct reason *why)
+{
+    return writer_run(&store->writer, true, function, context, why);
 }
 
 /* With the map's lock held. */

@@ -75,9 +75,15 @@ struct store *store_close(struct store *store);
 
 /* Runs FUNCTION in a write transaction; returns what it returned, or the failure of the commit. A
  * function may be run again from its start when the map had to grow: it must set its outputs anew
- * each time. CONDITION_UNAVAILABLE once the store is closing. */
+ * each time. CONDITION_UNAVAILABLE once the store is closing; CONDITION_EXHAUSTED when its disk is
+ * full. */
 typedef int store_function(struct store_txn *txn, void *context, struct reason *why);
 int store_write(struct store *store, store_function *function, void *context, struct reason *why);
+
+/* The same for what removes something, settles what was begun, or lets what is there be served:
+ * it may use the room that is kept for that (store/reserve.h) when the disk is full. */
+int store_write_reserved(struct store *store, store_function *function, void *context,
+                         struct reason *why);
 
 /* Runs FUNCTION on the latest committed state, on the calling thread. */
 int store_read(struct store *store, store_function *function, void *context, struct reason *why);

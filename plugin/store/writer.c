@@ -28,13 +28,14 @@
  *
  * What a failed commit means. Nothing of the batch is on the disk or ever will be: LMDB never
  * changes a page of a committed tree, and the old root stays. When the disk is full the store is as
- * good as before, and requests are answered CONDITION_EXHAUSTED until there is room again. An EIO
- * is another matter. After a failed flush Linux counts the pages as written, so that a later flush
- * succeeds although they are lost, and a disk that fails is not to be trusted with another root
- * anyway: no write is accepted any more until cowsnapd is started again and reads what the disk
- * really has. Reads go on, unless the root page itself was what failed; LMDB then refuses those,
- * too. (Whether that last batch was kept is open until the restart, as with any system: its callers
- * were told that it failed, and recovery settles its intents.)
+ * good as before, and requests are answered CONDITION_EXHAUSTED until there is room again; those
+ * that may use the reserve (reserve.h) get their turn without the others. An EIO is another matter.
+ * After a failed flush Linux counts the pages as written, so that a later flush succeeds although
+ * they are lost, and a disk that fails is not to be trusted with another root anyway: no write is
+ * accepted any more until cowsnapd is started again and reads what the disk really has. Reads go
+ * on, unless the root page itself was what failed; LMDB then refuses those, too. (Whether that last
+ * batch was kept is open until the restart, as with any system: its callers were told that it
+ * failed, and recovery settles its intents.)
  */
 
 #define BATCH_LIMIT 512 /* requests in a transaction: bounds what a failed commit takes down */
@@ -44,6 +45,7 @@ struct request {
     store_function *function;
     void *context;
     struct reason *why; /* of the caller; may be NULL */
+    bool may_use_reserve;
     int result;
     bool done;           /* under the writer's lock */
     pthread_cond_t turn; /* DONE became true */
@@ -113,9 +115,15 @@ static int commit(struct writer *writer, MDB_txn *txn)
     return 0;
 }
 
-/* Runs the batch once. MDB_MAP_FULL: nothing happened, the map must grow. Otherwise 0, and every
- * request has its result. */
-static int try_batch(struct writer *writer, struct request *batch, struct arena *arena)
+static bool is_of_no_room(int status)
+{
+    return status == ENOSPC || status == EDQUOT;
+}
+
+/* Runs the batch once; SCARCE: only those of it that may use the reserve. MDB_MAP_FULL: nothing
+ * happened, the map must grow. Otherwise every request has its result, and the status is that of
+ * the commit. */
+static int try_batch(struct writer *writer, struct request *batch, bool scarce, struct arena *arena)
 {
     MDB_txn *txn;
     bool changed = false;
@@ -123,10 +131,14 @@ static int try_batch(struct writer *writer, struct request *batch, struct arena 
 
     if (status) {
         fail_batch(writer, batch, status, "beginning a change of the store");
-        return 0;
+        return status;
     }
     for (struct request *request = batch; request && !status; request = request->next)
-        status = run_request(writer, request, txn, arena, &changed);
+        if (!scarce || request->may_use_reserve)
+            status = run_request(writer, request, txn, arena, &changed);
+        else
+            request->result = environment_failure(writer->environment, ENOSPC, request->why,
+                                                  "changing the store");
     if (status || !changed)
         mdb_txn_abort(txn);
     else
@@ -139,7 +151,14 @@ static int try_batch(struct writer *writer, struct request *batch, struct arena 
         atomic_store(&writer->broken, EIO);
     if (status)
         fail_batch(writer, batch, status, "committing a change of the store");
-    return 0;
+    return status;
+}
+
+static bool has_reserved(const struct request *batch)
+{
+    while (batch && !batch->may_use_reserve)
+        batch = batch->next;
+    return batch;
 }
 
 static int refuse_broken(struct writer *writer, struct reason *why)
@@ -160,8 +179,16 @@ static void run_batch(struct writer *writer, struct request *batch, struct arena
             request->result = refuse_broken(writer, request->why);
         return;
     }
-    while (!result && try_batch(writer, batch, arena) == MDB_MAP_FULL)
-        result = environment_grow(writer->environment, &why);
+    bool scarce = !environment_has_reserve(writer->environment);
+    int status = try_batch(writer, batch, scarce, arena);
+    while (!result &&
+           (status == MDB_MAP_FULL || (is_of_no_room(status) && !scarce && has_reserved(batch)))) {
+        scarce = scarce || is_of_no_room(status);
+        if (status == MDB_MAP_FULL)
+            result = environment_grow(writer->environment, &why);
+        if (!result)
+            status = try_batch(writer, batch, scarce, arena);
+    }
     if (result)
         for (struct request *request = batch; request; request = request->next) {
             if (request->why)
@@ -225,10 +252,14 @@ static void queue(struct writer *writer, struct request *request)
     pthread_cond_signal(&writer->arrived);
 }
 
-int writer_run(struct writer *writer, store_function *function, void *context, struct reason *why)
+int writer_run(struct writer *writer, bool may_use_reserve, store_function *function, void *context,
+               struct reason *why)
 {
-    struct request request = {
-        .function = function, .context = context, .why = why, .turn = PTHREAD_COND_INITIALIZER};
+    struct request request = {.function = function,
+                              .context = context,
+                              .why = why,
+                              .may_use_reserve = may_use_reserve,
+                              .turn = PTHREAD_COND_INITIALIZER};
 
     pthread_mutex_lock(&writer->lock);
     if (writer->closing) {

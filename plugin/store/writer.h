@@ -35,7 +35,8 @@ int writer_start(struct writer *writer, struct environment *environment,
 /* Finishes what waits; returns when the thread has ended and every caller has left. */
 void writer_stop(struct writer *writer);
 
-/* As store_write(). */
-int writer_run(struct writer *writer, store_function *function, void *context, struct reason *why);
+/* As store_write(), or as store_write_reserved(). */
+int writer_run(struct writer *writer, bool may_use_reserve, store_function *function, void *context,
+               struct reason *why);
 
 #endif

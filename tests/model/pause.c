@@ -43,6 +43,10 @@ int __real_store_write(struct store *store, store_function *function, void *cont
                        struct reason *why);
 int __wrap_store_write(struct store *store, store_function *function, void *context,
                        struct reason *why);
+int __real_store_write_reserved(struct store *store, store_function *function, void *context,
+                                struct reason *why);
+int __wrap_store_write_reserved(struct store *store, store_function *function, void *context,
+                                struct reason *why);
 int __real_store_read(struct store *store, store_function *function, void *context,
                       struct reason *why);
 int __wrap_store_read(struct store *store, store_function *function, void *context,
@@ -61,6 +65,17 @@ int __wrap_store_write(struct store *store, store_function *function, void *cont
 
     pause_here();
     result = __real_store_write(store, function, context, why);
+    pause_here();
+    return result;
+}
+
+int __wrap_store_write_reserved(struct store *store, store_function *function, void *context,
+                                struct reason *why)
+{
+    int result;
+
+    pause_here();
+    result = __real_store_write_reserved(store, function, context, why);
     pause_here();
     return result;
 }

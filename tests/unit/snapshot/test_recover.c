@@ -4,7 +4,26 @@
 #include "unit/cmocka_setup.h"
 #include "unit/snapshot/rig.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Stands before the C library's, and is what LMDB calls: how many of the next find no room. */
+static atomic_uint without_room;
+
+int fdatasync(int fd)
+{
+    unsigned left = atomic_load(&without_room);
+
+    if (left > 0) {
+        atomic_store(&without_room, left - 1);
+        errno = ENOSPC;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
 
 /* Runs FUNCTION on the store between two lives of the service. */
 static void meddle(struct rig *rig, store_function *function, void *context)
@@ -60,6 +79,29 @@ static void intents_of_every_kind_are_settled(void **state)
     assert_int_equal(memory_backend_count(rig->backend), 1);
     assert_int_equal(removals_left(rig), 0);
     assert_string_equal(rig_list(rig), "kept(active,)");
+}
+
+static void a_full_disk_puts_it_off_to_the_next_start(void **state)
+{
+    struct rig *rig = *state;
+    struct snapshots_figures figures;
+
+    assert_int_equal(rig_prepare(rig, "kept", NULL), 0);
+    rig_stop(rig);
+    meddle(rig, leave_intents, NULL);
+    memory_backend_plant(rig->backend, 100);
+    atomic_store(&without_room, 2); /* and the reserve is used up, too */
+    rig_start(rig);
+    assert_int_equal(atomic_load(&without_room), 0);
+    assert_string_equal(rig_list(rig), "kept(active,)");
+    assert_int_equal(snapshots_figures(rig->snapshots, &figures, &rig->why), 0);
+    assert_true(figures.store.intents >= 3); /* the reaper may have ended the two of its own */
+    assert_true(memory_backend_has(rig->backend, 100));
+    rig_stop(rig);
+    rig_start(rig);
+    assert_int_equal(rig_cleanup(rig), 0);
+    assert_int_equal(memory_backend_count(rig->backend), 1);
+    assert_int_equal(removals_left(rig), 0);
 }
 
 static void what_is_to_be_removed_is_removed_without_being_asked(void **state)
@@ -156,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(intents_of_every_kind_are_settled),
+        with_rig(a_full_disk_puts_it_off_to_the_next_start),
         with_rig(what_is_to_be_removed_is_removed_without_being_asked),
         with_rig(a_number_that_waits_for_the_reaper_is_not_given_again),
         with_rig(a_view_has_lost_what_its_parent_has_lost),

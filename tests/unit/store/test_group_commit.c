@@ -190,7 +190,7 @@ static void *call_thread(void *argument)
 {
     struct call *call = argument;
 
-    call->result = writer_run(call->writer, call->function, call->context, &call->why);
+    call->result = writer_run(call->writer, false, call->function, call->context, &call->why);
     return NULL;
 }
 
@@ -289,13 +289,13 @@ static void a_reader_that_was_overtaken_is_told(void **state)
     for (int i = 0; i < 2; i++) {
         assert_int_equal(environment_begin_read(&bench.environment, &txn), 0);
         assert_false(environment_was_overtaken(&bench.environment, txn));
-        assert_int_equal(writer_run(&bench.writer, put, &records[i], NULL), 0);
+        assert_int_equal(writer_run(&bench.writer, false, put, &records[i], NULL), 0);
         assert_true(environment_was_overtaken(&bench.environment, txn));
         mdb_txn_abort(txn);
     }
     assert_int_equal(environment_begin_read(&bench.environment, &txn), 0);
     /* what changes nothing overtakes nobody */
-    assert_int_equal(writer_run(&bench.writer, put_and_refuse, &refused, NULL),
+    assert_int_equal(writer_run(&bench.writer, false, put_and_refuse, &refused, NULL),
                      CONDITION_PRECONDITION);
     assert_false(environment_was_overtaken(&bench.environment, txn));
     mdb_txn_abort(txn);
@@ -417,7 +417,7 @@ static int hold_until_closing(struct store_txn *txn, void *context, struct reaso
     (void)why;
     while (!is_closing(late->writer))
         sched_yield();
-    late->result = writer_run(late->writer, hold_until_closing, late, &late->why);
+    late->result = writer_run(late->writer, false, hold_until_closing, late, &late->why);
     return 0;
 }
 

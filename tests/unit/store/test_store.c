@@ -130,7 +130,7 @@ static void set_schema(struct rig *rig, uint8_t schema)
     (void)snprintf(path, sizeof(path), "%s/meta", rig->path);
     assert_int_equal(mdb_env_create(&env), 0);
     mdb_env_set_maxdbs(env, 8);
-    assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+    assert_int_equal(mdb_env_open(env, path, MDB_NOLOCK, 0600), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
     assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
     assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);

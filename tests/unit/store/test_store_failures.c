@@ -59,6 +59,22 @@ static void a_full_disk_is_a_condition_that_passes(void **state)
     rig_remove(&rig);
 }
 
+/* When a commit finds no room, those who may use the reserve get a turn of their own. */
+static void what_may_use_the_reserve_is_tried_again(void **state)
+{
+    struct reason why = {0};
+    struct rig rig;
+    uint64_t id;
+
+    (void)state;
+    rig_make(&rig, 0);
+    id = add(&rig, "key", SNAPSHOT_ACTIVE, 0);
+    atomic_store(&sync_error, ENOSPC);
+    must(store_write_reserved(rig.store, delete, &id, &why), &why);
+    assert_int_equal(id_of(&rig, bytes_of("key")), 0);
+    rig_remove(&rig);
+}
+
 static void after_a_disk_error_nothing_is_written_until_a_restart(void **state)
 {
     struct reason why = {0};
@@ -123,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_is_a_condition_that_passes),
+        cmocka_unit_test(what_may_use_the_reserve_is_tried_again),
         cmocka_unit_test(after_a_disk_error_nothing_is_written_until_a_restart),
         cmocka_unit_test(after_a_failed_write_of_the_root_all_wait_for_a_restart),
         cmocka_unit_test(a_root_without_room_says_so_and_then_waits_for_a_restart),
