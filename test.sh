@@ -47,6 +47,7 @@ step_vm_btrfs_6_12() { vm_btrfs trixie; }
 step_conformance_by_subvolume() { tests/conformance/run.sh by-subvolume; }
 step_refused() { tests/refused/run.sh; }
 step_seccomp() { tests/seccomp/run.sh; }
+step_full() { tests/full/run.sh; }
 step_load() { tests/load/run.sh; }
 step_e2e_1_6() { tests/e2e/run.sh 1.6; }
 step_e2e_1_7() { tests/e2e/run.sh 1.7; }
@@ -85,7 +86,7 @@ step_speed() { tests/speed/run.sh; }
 quick=(unit containerd-suite conformance tool tool-pool)
 all=(
     "${quick[@]}" install analysis sanitizers threads model faults fuzz fuzz-afl parser-coverage
-    conformance-by-subvolume refused seccomp load kills power-cuts
+    conformance-by-subvolume refused seccomp full load kills power-cuts
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
     vm-btrfs-6.1 vm-btrfs-6.12 dm-thin dm-thin-6.12 e2e-dm-thin crash-dm-thin cuts-reordered differential-thin systemd
