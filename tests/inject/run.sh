@@ -11,12 +11,13 @@ set -euo pipefail
 
 build=$RIG_SOURCE/build/asan-ubsan/tests/inject
 rig_need_root
+rig_need mkfs.btrfs losetup
 # A store's flushes need no real disk, which would only make it slow.
 [ ! -d /dev/shm ] || export TMPDIR=/dev/shm
 rig_begin inject
 
 allocations=0 files=0
-for turn in service_turns rpc_turns 'layer_turns memory' 'layer_turns files'; do
+for turn in service_turns rpc_turns backend_turns 'layer_turns memory' 'layer_turns files'; do
     status=0
     # shellcheck disable=SC2086 # a program and its argument
     TMPDIR=$RIG_DIR "$build/"$turn >"$RIG_DIR/turn.log" 2>&1 || status=$?

@@ -26,6 +26,10 @@ struct turn_call {
      * made again on a new state. */
     bool may_leave_parts;
     bool is_remote; /* what fails may be a server's: any error will do */
+    /* A call that failed may have got part of the way, and goes on from there when it is made
+     * again.
+     */
+    bool goes_on;
 };
 
 struct turns {
