@@ -16,8 +16,9 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-/* Metadata as btrfs has laid it out so far: more space may become metadata later. */
-static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used)
+/* Space for KIND (BTRFS_BLOCK_GROUP_DATA or _METADATA) as btrfs has laid it out so far: more may
+ * become that later. */
+static int pool_space(const struct pool *pool, uint64_t kind, uint64_t *size, uint64_t *used)
 {
     struct btrfs_ioctl_space_args count = {0};
 
@@ -33,8 +34,7 @@ static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used
         return -errno;
     for (uint64_t i = 0; i < list->total_spaces && i < list->space_slots; i++) {
         /* data and metadata may share ("mixed"); the global reserve is a part of the metadata */
-        if (!(list->spaces[i].flags & BTRFS_BLOCK_GROUP_METADATA) ||
-            list->spaces[i].flags & BTRFS_SPACE_INFO_GLOBAL_RSV)
+        if (!(list->spaces[i].flags & kind) || list->spaces[i].flags & BTRFS_SPACE_INFO_GLOBAL_RSV)
             continue;
         *size += list->spaces[i].total_bytes;
         *used += list->spaces[i].used_bytes;
@@ -45,6 +45,8 @@ static int pool_metadata(const struct pool *pool, uint64_t *size, uint64_t *used
 /* What is kept back before the pool counts as low: as the other backend keeps it. */
 #define LOW_SHARE 32
 #define LOW_MOST (UINT64_C(1) << 30)
+/* What data must have left for a full pool to be one of metadata. */
+#define LACKS_METADATA (UINT64_C(1) << 20)
 
 static void pool_judge(const struct pool *pool, struct pool_status *status)
 {
@@ -133,7 +135,8 @@ int pool_status(const struct pool *pool, struct pool_status *status, struct reas
     status->available = (uint64_t)fs.f_bavail * fs.f_frsize;
     status->writable = !(fs.f_flag & ST_RDONLY);
 
-    int error = pool_metadata(pool, &status->metadata_size, &status->metadata_used);
+    int error = pool_space(pool, BTRFS_BLOCK_GROUP_METADATA, &status->metadata_size,
+                           &status->metadata_used);
     if (error < 0)
         return failure(why, -error, "metadata of the pool %s", pool->path);
     pool_describe(pool, status);
@@ -142,10 +145,23 @@ int pool_status(const struct pool *pool, struct pool_status *status, struct reas
     return 0;
 }
 
+/* Whether it is metadata that there is no room for, while data have some: *LEFT bytes. */
+static bool pool_lacks_metadata(const struct pool *pool, const struct pool_status *status,
+                                uint64_t *left)
+{
+    uint64_t size, used;
+
+    if (status->available > 0 || pool_space(pool, BTRFS_BLOCK_GROUP_DATA, &size, &used) != 0)
+        return false;
+    *left = size - used;
+    return *left >= LACKS_METADATA;
+}
+
 static int pool_full(const struct pool *pool, const char *what, int error, struct reason *why)
 {
     scoped_free struct pool_status *status = malloc(sizeof(*status));
     char used[SIZE_TEXT], size[SIZE_TEXT], left[SIZE_TEXT];
+    uint64_t data;
 
     if (error == EDQUOT)
         return refuse(why, CONDITION_EXHAUSTED,
@@ -156,6 +172,14 @@ static int pool_full(const struct pool *pool, const char *what, int error, struc
         return refuse(why, CONDITION_EXHAUSTED,
                       "%s: the pool %s is full: remove images or containers, or make it larger",
                       what, pool->path);
+    if (pool_lacks_metadata(pool, status, &data))
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "%s: the pool %s is full: nothing is left for metadata (names, small files, "
+                      "snapshots), of which there are %s, though %s are for data: remove images or "
+                      "containers (`cowsnap status` shows what is used), or make it larger "
+                      "(`cowsnap pool grow`)",
+                      what, pool->path, size_text(status->metadata_used, used),
+                      size_text(data, left));
     return refuse(why, CONDITION_EXHAUSTED,
                   "%s: the pool %s is full: %s of %s used, %s left for data, metadata %.0f %% "
                   "used: remove images or containers (`cowsnap status` shows what is used), or "

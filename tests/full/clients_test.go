@@ -36,7 +36,9 @@ type crowd struct {
 	t       *testing.T
 	turn    sync.RWMutex // held for reading during a cycle
 	refuses *regexp.Regexp
-	full    atomic.Value // bool: calls may be refused for want of room
+	says    *regexp.Regexp // what one refusal, at least, must say
+	said    int64          // how many did
+	full    atomic.Value   // bool: calls may be refused for want of room
 	ended   chan struct{}
 	group   sync.WaitGroup
 	clients []*client
@@ -69,6 +71,9 @@ func (c *client) call(what string, adds bool, f func(ctx context.Context) error)
 	answer := status.Convert(err)
 	if adds && c.crowd.full.Load().(bool) && answer.Code() == codes.ResourceExhausted && c.crowd.refuses.MatchString(answer.Message()) {
 		atomic.AddInt64(&c.refused, 1)
+		if c.crowd.says.MatchString(answer.Message()) {
+			atomic.AddInt64(&c.crowd.said, 1)
+		}
 		return false
 	}
 	c.crowd.t.Errorf("client %d: %s (full: %v) is answered %v: %s", c.number, what, c.crowd.full.Load(), answer.Code(), answer.Message())
@@ -172,9 +177,10 @@ func (c *client) run() {
 	}
 }
 
-// gather lets the clients begin. REFUSES is what a refusal must say.
-func gather(t *testing.T, base string, layer digest.Digest, refuses string) *crowd {
-	all := &crowd{t: t, base: base, layer: layer, refuses: regexp.MustCompile(refuses), ended: make(chan struct{})}
+// gather lets the clients begin. REFUSES is what a refusal must say, SAYS what one of them must.
+func gather(t *testing.T, base string, layer digest.Digest, refuses, says string) *crowd {
+	all := &crowd{t: t, base: base, layer: layer, refuses: regexp.MustCompile(refuses), says: regexp.MustCompile(says),
+		ended: make(chan struct{})}
 	all.full.Store(false)
 	for i := 0; i < many; i++ {
 		c := &client{number: i, crowd: all, kept: map[string]bool{}}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -148,6 +149,7 @@ func mountedAt(t *testing.T, key string) (string, func()) {
 type way struct {
 	root, config string
 	refuses      string // what a refusal must say
+	says         string // and one of them, at least
 	mayRefuse    bool   // whether calls that add something find no room
 	// fill takes all room; CONTAINER is the tree of the active snapshot "container".
 	fill func(container string) *hog
@@ -183,7 +185,7 @@ func (w *way) takeItsCourse(t *testing.T) {
 
 	layer := store(t, archive(t, tar.Header{Name: "some/", Typeflag: tar.TypeDir},
 		tar.Header{Name: "some/file", Typeflag: tar.TypeReg, Size: int64(len(layerText))}))
-	all := gather(t, base, layer, w.refuses)
+	all := gather(t, base, layer, w.refuses, w.says)
 	defer all.group.Wait()
 	ended := false
 	end := func() {
@@ -256,8 +258,8 @@ func (w *way) takeItsCourse(t *testing.T) {
 	if out, err := exec.Command(environment(t, "FULL_TOOL"), "--address", filepath.Join(shared.root, "s.sock"), "check").CombinedOutput(); err != nil {
 		t.Errorf("cowsnap check: %v: %s", err, out)
 	}
-	if w.mayRefuse == (all.refused() == 0) {
-		t.Errorf("%d calls were refused", all.refused())
+	if w.mayRefuse == (all.refused() == 0) || w.mayRefuse && atomic.LoadInt64(&all.said) == 0 {
+		t.Errorf("%d calls were refused, and %d of these said what is full", all.refused(), all.said)
 	}
 	all.tell(strings.TrimPrefix(t.Name(), "Test"))
 }
@@ -314,6 +316,7 @@ func TestPoolOutOfData(t *testing.T) {
 func TestPoolOutOfMetadata(t *testing.T) {
 	(&way{
 		root: disk(t, "t/metadata"), config: "[pool]\nsize = '192MiB'\n", refuses: poolIsFull, mayRefuse: true, views: true,
+		says: "nothing is left for metadata .*, though .* are for data: remove images",
 		fill: func(container string) *hog {
 			for number := 0; ; number++ {
 				name := filepath.Join(container, fmt.Sprint("large-", number))
