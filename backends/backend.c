@@ -9,7 +9,7 @@
 
 static const struct backend_ops *const backends[] = {&backend_btrfs, &backend_dm_thin};
 
-#define BACKENDS (sizeof(backends) / sizeof(*backends))
+#define BACKENDS (sizeof(backends) / sizeof(backends[0]))
 
 int backend_check(const struct backend_ops *ops, struct reason *why)
 {

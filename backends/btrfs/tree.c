@@ -76,8 +76,10 @@ int tree_next(struct tree_cursor *cursor, struct tree_item *item)
         if (cursor->batch == 0) /* the last key there can be was handed out */
             return 0;
         int result = tree_fetch(cursor);
-        if (result < 0 || cursor->ready == 0)
+        if (result < 0)
             return result;
+        if (cursor->ready == 0)
+            return 0;
     }
 
     memcpy(&header, buffer + cursor->position, sizeof(header));

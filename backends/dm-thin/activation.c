@@ -33,6 +33,7 @@ static int activation_read(const char *path, struct superblock *superblock)
     scoped_free uint8_t *block = aligned_alloc(SUPERBLOCK_SIZE, SUPERBLOCK_SIZE);
     scoped_fd int device = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
+    *superblock = (struct superblock){.fstype = "", .dirty = true}; /* unless it says otherwise */
     if (!block)
         return -ENOMEM;
     if (device < 0)

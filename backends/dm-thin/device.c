@@ -397,6 +397,6 @@ int device_find(unsigned major, unsigned minor, char path[DEVICE_PATH])
         }
     }
     if (uevent)
-        fclose(uevent);
+        (void)fclose(uevent);
     return result;
 }

@@ -36,6 +36,7 @@ int containerd_version_parse(struct containerd_version *version, struct bytes te
                              struct reason *why)
 {
     struct containerd_version read = {VERSION_NEWEST, VERSION_NEWEST, VERSION_NEWEST};
+    static const char marks[] = {'~', '+', '-'}; /* of what may follow, as in 2.0.0-rc.1 */
     struct bytes rest = text;
     bool good;
 
@@ -45,7 +46,7 @@ int containerd_version_parse(struct containerd_version *version, struct bytes te
         good = take_number(&rest, &read.minor);
     if (good && read.minor != VERSION_NEWEST && take(&rest, '.'))
         good = take_number(&rest, &read.patch);
-    if (!good || (rest.length > 0 && !memchr("~+-", *rest.data, 3)))
+    if (!good || (rest.length > 0 && !memchr(marks, *rest.data, sizeof(marks))))
         return refuse(why, CONDITION_INVALID,
                       "%s is no version of containerd; write one such as 1.7.24, 1.7 or 2",
                       quoted(text));

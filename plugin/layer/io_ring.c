@@ -20,7 +20,7 @@ static int io_ring_switched_off(void)
     if (file && fscanf(file, "%d", &value) != 1)
         value = 0;
     if (file)
-        fclose(file);
+        (void)fclose(file);
     return value;
 }
 

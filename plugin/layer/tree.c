@@ -31,7 +31,7 @@ static bool tree_no_umask(void)
         if (sscanf(line, "Umask: %o", &mask) == 1)
             break;
     if (status)
-        fclose(status);
+        (void)fclose(status);
     return mask == 0;
 }
 

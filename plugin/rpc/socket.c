@@ -168,7 +168,7 @@ static int replace(const char *temporary, const char *path, struct reason *why)
         return 0;
     }
     if (socket_is_live(temporary)) {
-        renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_EXCHANGE);
+        (void)renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_EXCHANGE);
         return refuse_live(path, why);
     }
     unlink(temporary);

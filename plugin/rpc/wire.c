@@ -86,6 +86,7 @@ int wire_labels_write(Containerd__Types__Label ***wire, const struct label *labe
     *wire = NULL;
     if (count == 0)
         return 0;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a pointer and what it points to, for each */
     pointers = calloc(count, sizeof(*pointers) + sizeof(*items));
     if (!pointers)
         return failure(why, ENOMEM, "write %zu labels", count);
@@ -137,6 +138,7 @@ int wire_mounts_write(Containerd__Types__Mount ***wire, const struct mounts *mou
         return 0;
     for (size_t i = 0; i < mounts->count; i++)
         option_count += mounts->items[i].option_count;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): a pointer and what it points to, for each */
     pointers = calloc(1, mounts->count * (sizeof(*pointers) + sizeof(*items)) +
                              option_count * sizeof(*options));
     if (!pointers)

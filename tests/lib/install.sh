@@ -22,7 +22,7 @@ COWSNAP_TEST_PACKAGES=(
     golang-go golang-github-containerd-containerd-dev
     golang-github-containerd-continuity-dev golang-github-containerd-btrfs-dev
     golang-google-grpc-dev shellcheck jq libcap2-bin mandoc
-    clang libclang-rt-dev llvm cppcheck afl++ binutils
+    clang clang-tidy libclang-rt-dev llvm cppcheck afl++ binutils
 )
 
 # What a virtual machine with another kernel is made of (tests/vm).
