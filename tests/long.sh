@@ -7,6 +7,8 @@
 #   sudo tests/long.sh --kills 500 --cuts 50  so much instead of 2,000 kills and 400 cuts of the power;
 #                                             --histories and --faults too, instead of 100,000 and 20,000
 #   sudo tests/long.sh --load-seconds 60      with that much of load on 10,000 snapshots instead of 600 s
+#   sudo tests/long.sh --fuzz-seconds 60      with each fuzz target run for so long by libFuzzer instead of 3,600 s, as
+#                                             many at a time as there are processors
 #   sudo tests/long.sh --seed NUMBER          with that seed
 #
 # In a virtual machine, where everything takes longer, there are a tenth as many kills with thin volumes, and a
@@ -17,7 +19,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . tests/lib/install.sh
 
-kills=2000 cuts=400 histories=100000 faults=20000 load_seconds=600 seed=$(date +%s)
+kills=2000 cuts=400 histories=100000 faults=20000 load_seconds=600 fuzz_seconds=3600 seed=$(date +%s)
 while [ $# -gt 0 ]; do
     case $1 in
     --kills) kills=$2 && shift 2 ;;
@@ -25,9 +27,10 @@ while [ $# -gt 0 ]; do
     --histories) histories=$2 && shift 2 ;;
     --faults) faults=$2 && shift 2 ;;
     --load-seconds) load_seconds=$2 && shift 2 ;;
+    --fuzz-seconds) fuzz_seconds=$2 && shift 2 ;;
     --seed) seed=$2 && shift 2 ;;
     *)
-        sed -n '4,15s/^# \{0,1\}//p' "$0"
+        sed -n '4,17s/^# \{0,1\}//p' "$0"
         exit 2
         ;;
     esac
@@ -52,7 +55,8 @@ for what in \
     "${guest}tests/crash/run.sh --backend dm-thin --kills $((kills / 10 + 1)) --cuts $((cuts / 4 + 1)) --reorder --seed $seed" \
     "${guest}tests/crash/run.sh --cuts $((cuts / 4 + 1)) --reorder --seed $seed" \
     "tests/model/run.sh --histories $histories --faults $faults --seed $seed" \
-    "tests/load/run.sh --seconds $load_seconds --snapshots 10000"; do
+    "tests/load/run.sh --seconds $load_seconds --snapshots 10000" \
+    "tests/fuzz/run.sh $fuzz_seconds"; do
     # shellcheck disable=SC2086 # a command and its arguments
     RIG_KEEP_LOGS=$logs $what | tee "$logs/long.log" || failed=1
     done+="$(sed -n 's/^summary: //p' "$logs/long.log"); "
