@@ -253,16 +253,16 @@ def print_tables(r):
     for setting in ("btrfs", "ext4"):
         keys = sorted({key[:6] for key in r.figures if key[0] == "calls" and key[1] == setting})
         rows = [[f"{k[3]} by {k[2]}, {k[4]}, {k[5]} clients", figure(r, *k, "cycles_per_s")] +
-                [figure(r, *k, call, "p50_ms", digits=2) for call in ("prepare", "stat", "mounts", "usage", "commit", "remove")]
+                [figure(r, *k, call, "p50_ms", digits=2) for call in ("prepare", "stat", "mounts", "usage", "health", "commit", "remove")]
                 for k in keys]
         if rows:
             table(f"Calls, {setting}: cycles a second, and p50 in ms",
-                  ["who", "cycles/s", "prepare", "stat", "mounts", "usage", "commit", "remove"], rows)
+                  ["who", "cycles/s", "prepare", "stat", "mounts", "usage", "(health)", "commit", "remove"], rows)
     rows = [[n] + [figure(r, "growth", n, f, digits=2) for f in
-                   ("prepare", "stat", "mounts", "usage", "commit", "remove", "list_ms", "start_ms", "resident_kib")] for n in r.counts()]
+                   ("prepare", "stat", "mounts", "usage", "health", "commit", "remove", "list_ms", "start_ms", "resident_kib")] for n in r.counts()]
     if rows:
         table("Growth: p50 in ms, by snapshots present",
-              ["snapshots", "prepare", "stat", "mounts", "usage", "commit", "remove", "list", "start", "resident KiB"], rows)
+              ["snapshots", "prepare", "stat", "mounts", "usage", "(health)", "commit", "remove", "list", "start", "resident KiB"], rows)
     print_costs(r)
     print_thin(r)
     if any(r.noisy(*key) for key in r.figures):

@@ -26,6 +26,7 @@ import (
 	"github.com/containerd/containerd/snapshots"
 	"github.com/containerd/containerd/snapshots/proxy"
 	"google.golang.org/grpc"
+	health "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 var (
@@ -36,7 +37,7 @@ var (
 	cycles      = flag.Int("cycles", 200, "cycles in all, after as many again by one tenth to warm up")
 	files       = flag.Int("files", 5000, "files of the parent, made when it is not there")
 	parent      = flag.String("parent", "", "key of the parent (default: made of -files)")
-	mode        = flag.String("mode", "cycle", "cycle, calls (cycles with a call of Mounts), burst (Prepares only, all at once), fill or list")
+	mode        = flag.String("mode", "cycle", "cycle, calls (cycles with a call of Mounts and one of gRPC's health), burst (Prepares only, all at once), fill or list")
 	pause       = flag.Duration("pause", 0, "rest before what is measured begins, for a burst")
 )
 
@@ -100,6 +101,7 @@ func makeParent(ctx context.Context, sn snapshots.Snapshotter, name string, coun
 type bench struct {
 	ctx    context.Context
 	sn     snapshots.Snapshotter
+	health health.HealthClient
 	parent string
 	took   *samples
 	next   int64 // number of the next cycle
@@ -120,6 +122,8 @@ func (b *bench) cycle(number int64) {
 	b.timed("prepare", func() error { _, err := b.sn.Prepare(b.ctx, active, b.parent, keep); return err })
 	b.timed("stat", func() error { _, err := b.sn.Stat(b.ctx, active); return err })
 	if *mode == "calls" {
+		// what a call takes that asks for nothing
+		b.timed("health", func() error { _, err := b.health.Check(b.ctx, &health.HealthCheckRequest{}); return err })
 		b.timed("mounts", func() error { _, err := b.sn.Mounts(b.ctx, active); return err })
 	}
 	b.timed("usage", func() error { _, err := b.sn.Usage(b.ctx, active); return err })
@@ -175,7 +179,7 @@ func main() {
 		name = fmt.Sprintf("parent-%d", *files)
 		makeParent(ctx, sn, name, *files)
 	}
-	b := &bench{ctx: ctx, sn: sn, parent: name, took: &samples{of: map[string][]time.Duration{}}, run: time.Now().UnixNano()}
+	b := &bench{ctx: ctx, sn: sn, health: health.NewHealthClient(conn), parent: name, took: &samples{of: map[string][]time.Duration{}}, run: time.Now().UnixNano()}
 	result := map[string]interface{}{"mode": *mode, "clients": *clients, "snapshotter": *snapshotter}
 	var took time.Duration
 	switch *mode {
