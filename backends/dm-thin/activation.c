@@ -208,8 +208,10 @@ static void tidy_device(struct thin_pool *pool, const char *name)
     if (!state.live || !inventory_find(&pool->inventory, id, &item)) {
         log_info("ending the stray device %s", name);
         error = device_remove(name, true);
-    } else if (state.suspended) {
-        error = device_resume(name);
+    } else {
+        error = device_take_over(name, &state);
+        if (error == 0 && state.suspended)
+            error = device_resume(name);
     }
     if (error != 0)
         log_warn("mend the device %s: %s", name, strerrordesc_np(-error));

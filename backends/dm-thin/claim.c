@@ -69,8 +69,12 @@ static int claim_hold(struct thin_pool *pool, struct reason *why)
     name_part(pool->name, "label", name);
     name_part_uuid(pool->name, "label", uuid);
     int error = device_look(name, &state, NULL);
-    if (error == 0 && !state.live)
-        error = thin_pool_activate(pool, name, uuid, THIN_ID_LABEL, pool->block_sectors);
+    if (error == 0 && state.exists && !state.live) /* left by a start that was interrupted */
+        error = device_remove(name, false);
+    if (error == 0)
+        error = state.live
+                    ? device_take_over(name, &state)
+                    : thin_pool_activate(pool, name, uuid, THIN_ID_LABEL, pool->block_sectors);
     if (error != 0)
         return thin_pool_failure(pool, why, -error, "activate the label of the pool %s",
                                  pool->name);

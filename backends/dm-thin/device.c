@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/step.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,10 +113,10 @@ static int task_run_with_udev(struct dm_task *task)
 
 /* ---- nodes, where there is no udev ---- */
 
-static int node_make(const char *name, const struct dm_info *info)
+static int node_make(const char *name, unsigned major, unsigned minor)
 {
     char path[DEVICE_PATH];
-    dev_t number = makedev(info->major, info->minor);
+    dev_t number = makedev(major, minor);
     struct stat found;
 
     device_path(name, path);
@@ -251,8 +252,9 @@ static int device_create_in_steps(const char *name, const char *uuid, const char
         result = -EIO;
     if (result == 0)
         result = device_load(name, target, sectors, line, readonly);
+    STEP("dm-thin.device-made");
     if (result == 0)
-        result = node_make(name, &info);
+        result = node_make(name, info.major, info.minor);
     if (result != 0)
         device_remove(name, false);
     return result;
@@ -264,6 +266,11 @@ int device_create(const char *name, const char *uuid, const char *target, uint64
     if (device_udev)
         return device_create_at_once(name, uuid, target, sectors, line, readonly);
     return device_create_in_steps(name, uuid, target, sectors, line, readonly);
+}
+
+int device_take_over(const char *name, const struct device_state *state)
+{
+    return device_udev ? 0 : node_make(name, state->major, state->minor);
 }
 
 int device_reload(const char *name, const char *target, uint64_t sectors, const char *line)

@@ -41,6 +41,10 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
 int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
                   const char *line, bool readonly);
 
+/* For a device that was found, STATE as device_look() has it: makes its node where that is missing,
+ * since whoever made the device may have been killed before he came to it. */
+int device_take_over(const char *name, const struct device_state *state);
+
 /* Gives a device another line of the same target and puts it into force. */
 int device_reload(const char *name, const char *target, uint64_t sectors, const char *line);
 

@@ -223,6 +223,8 @@ static int thin_pool_examine(struct thin_pool *pool, struct reason *why)
     char line[DEVICE_LINE], target[16];
     int error = device_look(pool->name, &state, NULL);
 
+    if (error == 0 && pool->origin != THIN_GIVEN)
+        error = device_take_over(pool->name, &state);
     if (error == 0 && state.suspended) /* a change of its table was interrupted */
         error = device_resume(pool->name);
     if (error == 0)
