@@ -47,9 +47,11 @@ static int activation_read(const char *path, struct superblock *superblock)
 bool activation_may_be_written(const char *path)
 {
     struct superblock superblock;
+    int error = activation_read(path, &superblock);
 
-    return activation_read(path, &superblock) != 0 || superblock.dirty ||
-           strcmp(superblock.fstype, "ext4") != 0;
+    if (error == -ENOENT || error == -ENXIO)
+        return false;
+    return error != 0 || superblock.dirty || strcmp(superblock.fstype, "ext4") != 0;
 }
 
 int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path)

@@ -21,7 +21,8 @@ void activation_measure(struct thin_pool *pool, struct inventory_item *item, con
  * superblock does not tell (it then counts as empty). 0 or minus an errno. */
 int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path);
 
-/* Whether the file system on the device at PATH may be mounted writable: not, when ext4 says so. */
+/* Whether the file system on the device at PATH may be mounted writable: not, when ext4 says so, or
+ * the device has gone. */
 bool activation_may_be_written(const char *path);
 
 /* After a start: mends what an interrupted call left at our devices (one suspended, one without a

@@ -58,7 +58,7 @@ struct thin_pool {
     /* Between looking for a volume's device and making it, by its number: the kernel lets several
      * devices be made at once, and each waits for tens of milliseconds. */
     pthread_mutex_t activations[THIN_ACTIVATIONS];
-    pthread_mutex_t origins;  /* a volume in use is suspended while it is cloned */
+    pthread_mutex_t origins; /* a volume in use is suspended while it is cloned */
     /* Held by who makes a volume's device, shared, and alone by who suspends the pool: the kernel
      * refuses the one during the other. */
     pthread_rwlock_t still;

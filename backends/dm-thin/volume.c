@@ -50,13 +50,16 @@ static int volume_split(struct thin_pool *pool, uint64_t id, const char *message
         return thin_pool_message_for(pool, id, message);
     pthread_mutex_lock(&pool->origins);
     error = device_look(origin, &state, NULL);
+    if (error == 0 && state.opened == 0) { /* it was to rest, and was closed meanwhile */
+        pthread_mutex_unlock(&pool->origins);
+        return thin_pool_message_for(pool, id, message);
+    }
     /* one that was left suspended cannot be read */
     bool freeze = state.suspended || activation_may_be_written(device_path(origin, path));
     if (error == 0)
         error = device_suspend(origin, freeze);
     STEP("dm-thin.origin-suspended");
-    /* -ENXIO: it was to rest, and whoever had it open has closed it meanwhile */
-    if (error == 0 || error == -ENXIO)
+    if (error == 0 || error == -ENXIO) /* as above, a moment later */
         error = thin_pool_message_for(pool, id, message);
     STEP("dm-thin.volume-split");
     int resumed = device_resume(origin);
