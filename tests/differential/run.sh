@@ -221,6 +221,7 @@ esac
 #   tar-parent-symlink-loop (overlay)   the parent is a loop of links in a lower layer, of which only the
 #                      folder's metadata would be taken; containerd refuses, cowsnap makes it as a new one
 #   labelled-plain-is-gzip   a gzip blob that calls itself plain: containerd refuses it
+#   xattr-large (thin)  an attribute of 12,000 bytes, for which ext4 has no room and btrfs has
 on_purpose() {
     [ "$mode" != proof ] || return 1
     case $1 in
@@ -228,6 +229,7 @@ on_purpose() {
     sparse-old-gnu | sparse-old-gnu-extended | sparse-old-gnu-only-hole | sparse-no-hole | sparse-over-lower) ;;
     labelled-plain-is-gzip) ;;
     tar-parent-symlink-loop) [ "$mode" = overlay ] ;;
+    xattr-large) [ "$mode" = thin ] ;;
     *) return 1 ;;
     esac
 }
