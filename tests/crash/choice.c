@@ -24,6 +24,11 @@ bool choice_writable(const struct model *model, int slot)
     return now->there && now->kind == SNAPSHOT_ACTIVE && !now->torn && now->id != 0;
 }
 
+bool choice_loose(const struct model *model, int slot)
+{
+    return choice_writable(model, slot) && model->slots[slot].now.loose;
+}
+
 bool choice_with_room(const struct model *model, int slot)
 {
     return choice_writable(model, slot) && model->slots[slot].now.tree.count < TREE_PARTS;

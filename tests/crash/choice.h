@@ -16,6 +16,7 @@ choice choice_passing;   /* the same, and it is not committed */
 choice choice_raced;     /* a child of it is being made: to remove it now is a race */
 choice choice_writable;  /* active, its content known */
 choice choice_with_room; /* the same, and more can be put there */
+choice choice_loose;     /* writable, and a loss of power may take what is there */
 
 /* A random slot of that sort that nobody is at, the caller's from now on; -1 when there is none.
  * STATE is the caller's chance. */

@@ -291,7 +291,12 @@ static int begin_commit(struct caller *caller, int *name, uint32_t *labels)
 
     if (!enter(caller))
         return -1;
-    key = choice_claim(caller->model, &caller->chance, choice_writable);
+    /* what Commit has to write to the disk is in those that were written by hand */
+    key = chance_below(&caller->chance, 2)
+              ? choice_claim(caller->model, &caller->chance, choice_loose)
+              : -1;
+    if (key < 0)
+        key = choice_claim(caller->model, &caller->chance, choice_writable);
     *name = key < 0 ? -1 : choice_claim(caller->model, &caller->chance, choice_absent);
     if (*name < 0 && key >= 0) {
         slots[key].busy = false;
