@@ -4,13 +4,18 @@
 #include <errno.h>
 #include <stdio.h>
 
+bool disk_is_full(int error)
+{
+    return error == ENOSPC || error == EDQUOT;
+}
+
 int disk_vfailure(struct reason *why, int error, const char *path, const char *format,
                   va_list arguments)
 {
     char tried[512];
 
     (void)vsnprintf(tried, sizeof(tried), format, arguments);
-    if (error == ENOSPC || error == EDQUOT)
+    if (disk_is_full(error))
         return refuse(why, CONDITION_EXHAUSTED,
                       "%s: the file system that holds %s is full (no space or no inodes left, or a "
                       "quota is used up); free some space there",

@@ -7,10 +7,14 @@
 #include "base/result.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
+
+/* Whether ERROR (a positive errno) says that there is no space, no inode, or that a quota is used
+ * up. */
+bool disk_is_full(int error);
 
 /* The result for ERROR (a positive errno) of what FORMAT says was tried on something that lies with
- * PATH. No space, no inodes, and a quota that is used up are CONDITION_EXHAUSTED and what to do;
- * all else is failure(). */
+ * PATH: CONDITION_EXHAUSTED and what to do when the disk is full, failure() else. */
 int disk_failure(struct reason *why, int error, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int disk_vfailure(struct reason *why, int error, const char *path, const char *format,

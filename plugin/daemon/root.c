@@ -60,7 +60,7 @@ static int sign(int lock, const char *path, struct reason *why)
     int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     bool written = pwrite(lock, text, (size_t)length, 0) == length;
 
-    if (!written && errno != ENOSPC && errno != EDQUOT)
+    if (!written && !disk_is_full(errno))
         return failure(why, errno, "cannot write the lock file %s/" LOCK_NAME, path);
     if (ftruncate(lock, written ? length : 0) < 0)
         return failure(why, errno, "cannot shorten the lock file %s/" LOCK_NAME, path);

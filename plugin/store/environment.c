@@ -273,6 +273,6 @@ bool environment_is_full(const struct environment *environment)
     scoped_fd int probe = openat(environment->folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 
     if (probe < 0)
-        return errno == ENOSPC || errno == EDQUOT;
-    return fallocate(probe, 0, 0, ROOM_PROBE) && (errno == ENOSPC || errno == EDQUOT);
+        return disk_is_full(errno);
+    return fallocate(probe, 0, 0, ROOM_PROBE) && disk_is_full(errno);
 }

@@ -47,10 +47,10 @@ bool reserve_keep(struct reserve *reserve, int file, uint64_t used)
     if (reserve->is_absent || least <= reserve->end)
         return true;
     error = allot(file, end);
-    if (error == ENOSPC || error == EDQUOT)
+    if (disk_is_full(error))
         error = allot(file, end = least);
     if (error == 0)
         reserve->end = end;
     reserve->is_absent = error == EOPNOTSUPP || error == ENOSYS;
-    return error != ENOSPC && error != EDQUOT; /* of anything else the commit will tell */
+    return !disk_is_full(error); /* of anything else the commit will tell */
 }

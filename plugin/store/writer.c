@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/writer.h"
 
+#include "base/disk.h"
 #include "base/step.h"
 
 #include <errno.h>
@@ -115,11 +116,6 @@ static int commit(struct writer *writer, MDB_txn *txn)
     return 0;
 }
 
-static bool is_of_no_room(int status)
-{
-    return status == ENOSPC || status == EDQUOT;
-}
-
 /* Runs the batch once; SCARCE: only those of it that may use the reserve. MDB_MAP_FULL: nothing
  * happened, the map must grow. Otherwise every request has its result, and the status is that of
  * the commit. */
@@ -182,8 +178,8 @@ static void run_batch(struct writer *writer, struct request *batch, struct arena
     bool scarce = !environment_has_reserve(writer->environment);
     int status = try_batch(writer, batch, scarce, arena);
     while (!result &&
-           (status == MDB_MAP_FULL || (is_of_no_room(status) && !scarce && has_reserved(batch)))) {
-        scarce = scarce || is_of_no_room(status);
+           (status == MDB_MAP_FULL || (disk_is_full(status) && !scarce && has_reserved(batch)))) {
+        scarce = scarce || disk_is_full(status);
         if (status == MDB_MAP_FULL)
             result = environment_grow(writer->environment, &why);
         if (!result)

@@ -30,6 +30,19 @@ bool shim_disarm(void);
 bool shim_strikes(enum shim_kind kind);
 int shim_error(void);
 
+/* Defines the wrapper of NAME, a function that answers FAILED when memory is out; for files that
+ * include <errno.h>. */
+#define SHIM_OF_MEMORY(type, name, failed, parameters, arguments)                                  \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        if (!shim_strikes(SHIM_MEMORY))                                                            \
+            return __real_##name arguments;                                                        \
+        errno = ENOMEM;                                                                            \
+        return failed;                                                                             \
+    }
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,15 +11,7 @@
 
 /* A wrapper of a function that answers NULL when memory is out. */
 #define SHIM(type, name, parameters, arguments)                                                    \
-    type __real_##name parameters;                                                                 \
-    type __wrap_##name parameters;                                                                 \
-    type __wrap_##name parameters                                                                  \
-    {                                                                                              \
-        if (!shim_strikes(SHIM_MEMORY))                                                            \
-            return __real_##name arguments;                                                        \
-        errno = ENOMEM;                                                                            \
-        return NULL;                                                                               \
-    }
+    SHIM_OF_MEMORY(type, name, NULL, parameters, arguments)
 
 SHIM(void *, malloc, (size_t size), (size))
 SHIM(void *, calloc, (size_t count, size_t size), (count, size))

@@ -5,6 +5,16 @@
 #include <string.h>
 #include <sys/mount.h>
 
+/* A store on a disk of its own; OPTIONS are tmpfs's. */
+static void open_on_disk(struct rig *rig, const char *options)
+{
+    rig_folder(rig);
+    assert_int_equal(mount("tmpfs", rig->path, "tmpfs", 0, options), 0);
+    close(rig->root);
+    rig->root = open(rig->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rig_open(rig, 0);
+}
+
 /* A file system of 1 MiB over the store's folder, so that writes really are cut short. */
 static void a_really_full_disk_passes_too(void **state)
 {
@@ -15,11 +25,7 @@ static void a_really_full_disk_passes_too(void **state)
     int written = 0;
 
     (void)state;
-    rig_folder(&rig);
-    assert_int_equal(mount("tmpfs", rig.path, "tmpfs", 0, "size=1m,mode=0700"), 0);
-    close(rig.root);
-    rig.root = open(rig.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    rig_open(&rig, 0);
+    open_on_disk(&rig, "size=1m,mode=0700");
     while (!result && written < 200) {
         struct record record = {.key = bytes_from(big, sizeof(big)), .kind = SNAPSHOT_ACTIVE};
 
@@ -66,11 +72,7 @@ static void on_a_full_disk_all_can_be_removed(void **state)
     int count = 0, result = 0;
 
     (void)state;
-    rig_folder(&rig);
-    assert_int_equal(mount("tmpfs", rig.path, "tmpfs", 0, "size=4m,mode=0700"), 0);
-    close(rig.root);
-    rig.root = open(rig.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    rig_open(&rig, 0);
+    open_on_disk(&rig, "size=4m,mode=0700");
     while (!result && count < 200) {
         struct record record = {.key = bytes_from(big, sizeof(big)), .kind = SNAPSHOT_ACTIVE};
 
