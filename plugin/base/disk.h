@@ -18,6 +18,6 @@ bool disk_is_full(int error);
 int disk_failure(struct reason *why, int error, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int disk_vfailure(struct reason *why, int error, const char *path, const char *format,
-                  va_list arguments);
+                  va_list arguments) __attribute__((format(printf, 4, 0)));
 
 #endif

@@ -19,7 +19,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define OUTPUT_LIMIT (1024u * 1024) /* bytes taken from a blob that inflates to more */
+/* Bytes taken from a blob that inflates to more: several times what ISA-L keeps of its output, and
+ * no more, since a byte at a time it is a call each. */
+#define OUTPUT_LIMIT (192u * 1024)
 #define ROOM_LIMIT (64u * 1024)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -138,7 +140,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run((struct source){blob, length, 0, sizes[data[0] & 7]}, window, room_end,
         sizes[data[0] >> 3 & 7], &pieces);
     demand(whole.inflater == pieces.inflater);
-    demand(whole.result == pieces.result || whole.inflater == &inflater_zstd);
+    /* One that was cut did not see the damage that the other may have found behind the cut. */
+    demand(whole.result == pieces.result || whole.result == CONDITION_EXHAUSTED ||
+           pieces.result == CONDITION_EXHAUSTED || whole.inflater == &inflater_zstd);
     common = whole.length < pieces.length ? whole.length : pieces.length;
     demand(memcmp(whole.output, pieces.output, common) == 0);
     demand(whole.result != 0 || pieces.result != 0 || whole.length == pieces.length);
