@@ -132,13 +132,14 @@ static int node_make(const char *name, unsigned major, unsigned minor)
     return 0;
 }
 
-/* One that goes at its last close keeps its node, by which it may be had until then. */
-static void node_end(const char *name)
+/* Of a device that was ended; one that goes at its last close (LATER) keeps its node, by which it
+ * may be had until then. */
+static void node_end(const char *name, bool later)
 {
-    struct device_state state;
+    struct device_state state = {0};
     char path[DEVICE_PATH];
 
-    if (!device_udev && device_look(name, &state, NULL) == 0 && !state.exists)
+    if (!device_udev && (!later || device_look(name, &state, NULL) == 0) && !state.exists)
         unlink(device_path(name, path));
 }
 
@@ -181,15 +182,13 @@ int device_need(struct reason *why)
 
 /* ---- making and ending ---- */
 
-int device_look(const char *name, struct device_state *state, char uuid[DEVICE_UUID])
+/* Runs TASK, which asks about one device. -ENXIO when that is not there. */
+static int task_ask(struct dm_task *task, struct device_state *state)
 {
-    scoped_task task = task_make(DM_DEVICE_INFO, name);
     struct dm_info info;
-    int result = task ? task_run(task) : -ENOMEM;
+    int result = task_run(task);
 
     *state = (struct device_state){0};
-    if (result == -ENXIO)
-        return 0;
     if (result != 0)
         return result;
     if (!dm_task_get_info(task, &info))
@@ -204,8 +203,19 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
         .major = info.major,
         .minor = info.minor,
     };
+    return info.exists ? 0 : -ENXIO;
+}
+
+int device_look(const char *name, struct device_state *state, char uuid[DEVICE_UUID])
+{
+    scoped_task task = task_make(DM_DEVICE_INFO, name);
+
+    *state = (struct device_state){0};
+    int result = task ? task_ask(task, state) : -ENOMEM;
+    if (result != 0 && result != -ENXIO)
+        return result;
     if (uuid) {
-        const char *text = info.exists ? dm_task_get_uuid(task) : "";
+        const char *text = state->exists ? dm_task_get_uuid(task) : "";
         snprintf(uuid, DEVICE_UUID, "%s", text ? text : "");
     }
     return 0;
@@ -292,7 +302,7 @@ int device_remove(const char *name, bool later)
         return -ENOMEM;
     result = task_run_with_udev(task);
     if (result == 0)
-        node_end(name);
+        node_end(name, later);
     return result == -ENXIO ? 0 : result;
 }
 
@@ -328,42 +338,43 @@ int device_message(const char *name, const char *message)
     return task_run(task);
 }
 
-static int task_line(struct dm_task *task, char line[DEVICE_LINE], char target[16],
-                     uint64_t *sectors)
+/* Of a TASK that ran. */
+static void task_line(struct dm_task *task, char line[DEVICE_LINE], char target[16],
+                      uint64_t *sectors)
 {
     char *name = NULL, *text = NULL;
     uint64_t start = 0, length = 0;
-    struct dm_info info;
-    int result = task_run(task);
 
-    if (result != 0)
-        return result;
-    if (!dm_task_get_info(task, &info) || !info.exists)
-        return -ENXIO;
     dm_get_next_target(task, NULL, &start, &length, &name, &text);
     snprintf(line, DEVICE_LINE, "%s", text ? text : "");
     if (target)
         snprintf(target, 16, "%s", name ? name : "");
     if (sectors)
         *sectors = length;
-    return 0;
 }
 
-int device_status(const char *name, bool commit, char line[DEVICE_LINE], char target[16],
-                  uint64_t *sectors)
+int device_status(const char *name, char line[DEVICE_LINE], struct device_state *state)
 {
     scoped_task task = task_make(DM_DEVICE_STATUS, name);
+    struct device_state found = {0};
 
-    if (!task || (!commit && !dm_task_no_flush(task)))
-        return -ENOMEM;
-    return task_line(task, line, target, sectors);
+    int result = task && dm_task_no_flush(task) ? task_ask(task, &found) : -ENOMEM;
+    if (result == 0)
+        task_line(task, line, NULL, NULL);
+    if (state)
+        *state = found;
+    return result;
 }
 
 int device_table(const char *name, char line[DEVICE_LINE], char target[16], uint64_t *sectors)
 {
     scoped_task task = task_make(DM_DEVICE_TABLE, name);
+    struct device_state state;
 
-    return task ? task_line(task, line, target, sectors) : -ENOMEM;
+    int result = task ? task_ask(task, &state) : -ENOMEM;
+    if (result == 0)
+        task_line(task, line, target, sectors);
+    return result;
 }
 
 int device_each(device_visit *visit, void *context)

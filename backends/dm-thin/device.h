@@ -63,12 +63,13 @@ int device_resume(const char *name);
 
 int device_message(const char *name, const char *message);
 
-/* The status line of its first target into LINE, that target's name into TARGET, its length in
- * sectors into *SECTORS; TARGET and SECTORS may be NULL. With COMMIT, a pool first writes its
- * metadata to disk. -ENXIO when there is no such device. */
-int device_status(const char *name, bool commit, char line[DEVICE_LINE], char target[16],
-                  uint64_t *sectors);
-/* The same of its table line. */
+/* The status line of its first target into LINE, empty without one, and what device_look() tells
+ * into *STATE, which may be NULL, by one ioctl. A pool does not write its metadata for this. -ENXIO
+ * when there is no such device. */
+int device_status(const char *name, char line[DEVICE_LINE], struct device_state *state);
+
+/* The table line of its first target into LINE, that target's name into TARGET, its length in
+ * sectors into *SECTORS; TARGET and SECTORS may be NULL. -ENXIO when there is no such device. */
 int device_table(const char *name, char line[DEVICE_LINE], char target[16], uint64_t *sectors);
 
 /* Called with each device's name; a result other than 0 ends the walk and is returned. */

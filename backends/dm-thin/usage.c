@@ -29,16 +29,14 @@ static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, b
 
     name_volume(pool->name, item->id, name);
     device_path(name, path);
-    if (device_look(name, &state, NULL) != 0)
+    if (activation_measure(pool, item, name, &state) != 0)
         return;
-    if (state.live)
-        activation_measure(pool, item, name);
     if (state.live && state.opened > 0)
         usage_ask_mounted(pool, item, path);
     else if (state.live)
         (void)activation_note(pool, item, path);
     else if (make && item->inodes == INVENTORY_UNKNOWN)
-        (void)activation_begin(pool, item, NULL);
+        (void)activation_begin(pool, item, NULL, NULL);
 }
 
 /* What was shared at birth, when this daemon was not there: the parent, which changes no more,

@@ -33,23 +33,20 @@ static int volume_no_such(const struct thin_pool *pool, uint64_t id, struct reas
 
 /* ---- making one ---- */
 
-/* Sends MESSAGE, which makes ID of the volume whose device is ORIGIN, with that device still
- * meanwhile if somebody has it open: what is being written to it must not fall between. What was
- * written to one that is closed is in the pool already. One that is only read is not frozen, since
- * others may be about to mount it. */
+/* Sends MESSAGE, which makes ID of the volume whose device is ORIGIN (NULL: of one without), with
+ * that device still meanwhile if somebody has it open: what is being written to it must not fall
+ * between. What was written to one that is closed is in the pool already. One that is only read is
+ * not frozen, since others may be about to mount it. */
 static int volume_split(struct thin_pool *pool, uint64_t id, const char *message,
                         const char *origin)
 {
-    struct device_state state = {0};
+    struct device_state state;
     char path[DEVICE_PATH];
-    int error = origin ? device_look(origin, &state, NULL) : 0;
 
-    if (error != 0)
-        return error;
-    if (!state.live || state.opened == 0)
+    if (!origin)
         return thin_pool_message_for(pool, id, message);
     pthread_mutex_lock(&pool->origins);
-    error = device_look(origin, &state, NULL);
+    int error = device_look(origin, &state, NULL);
     if (error == 0 && state.opened == 0) { /* it was to rest, and was closed meanwhile */
         pthread_mutex_unlock(&pool->origins);
         return thin_pool_message_for(pool, id, message);
@@ -123,12 +120,15 @@ int volume_create(struct thin_pool *pool, uint64_t id, struct reason *why)
 int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct reason *why)
 {
     struct inventory_item origin;
+    struct device_state state;
     char name[DEVICE_NAME];
 
     if (!inventory_find(&pool->inventory, parent, &origin))
         return amend(why, volume_no_such(pool, parent, why), "clone");
     name_volume(pool->name, parent, name);
-    activation_measure(pool, &origin, name);
+    int error = activation_measure(pool, &origin, name, &state);
+    if (error != 0)
+        return thin_pool_failure(pool, why, -error, "look at volume %" PRIu64, parent);
 
     struct inventory_item item = {
         .id = id,
@@ -138,7 +138,9 @@ int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct re
         .born_inodes = origin.clean ? origin.inodes : INVENTORY_UNKNOWN,
         .clean = origin.clean,
     };
-    return volume_make(pool, item, thin_id(parent), name, why);
+    /* committed: who opens it from now on does not write */
+    return volume_make(pool, item, thin_id(parent), state.live && state.opened > 0 ? name : NULL,
+                       why);
 }
 
 /* ---- ending one ---- */
@@ -196,15 +198,15 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
     if (!inventory_find(&pool->inventory, id, &item) && volume_id_is_anothers(pool, id))
         return 0;
     name_volume(pool->name, id, name);
-    error = device_look(name, &state, NULL);
+    error = activation_measure(pool, &item, name, &state);
     if (error == 0 && state.opened > 0)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "volume %" PRIu64 " of the pool %s is still mounted or open", id, pool->name);
-    if (error == 0 && state.live)
-        activation_measure(pool, &item, name);
-    if (error == 0 && item.mapped != item.born && activation_begin(pool, &item, NULL) == 0)
+    if (error == 0 && item.mapped != item.born && activation_begin(pool, &item, NULL, NULL) == 0) {
+        state.exists = true;
         volume_discard(pool, device_path(name, path));
-    if (error == 0)
+    }
+    if (error == 0 && state.exists)
         error = device_remove(name, false);
     STEP("dm-thin.device-removed");
     if (error == 0)
@@ -219,14 +221,15 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
 int volume_rest(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item item;
+    struct device_state state;
     char name[DEVICE_NAME];
-    int error;
 
     if (!inventory_find(&pool->inventory, id, &item))
         return volume_no_such(pool, id, why);
     name_volume(pool->name, id, name);
-    activation_measure(pool, &item, name);
-    error = device_remove(name, true);
+    int error = activation_measure(pool, &item, name, &state);
+    if (error == 0 && state.exists)
+        error = device_remove(name, true);
     STEP("dm-thin.volume-rested");
     return error ? thin_pool_failure(pool, why, -error, "deactivate volume %" PRIu64, id) : 0;
 }
@@ -235,13 +238,13 @@ int volume_rest(struct thin_pool *pool, uint64_t id, struct reason *why)
 
 /* Its device, there to be opened. Whoever has it may write from now on. */
 static int volume_begin(struct thin_pool *pool, uint64_t id, struct inventory_item *item,
-                        struct volume *volume, struct reason *why)
+                        struct volume *volume, bool *opened, struct reason *why)
 {
     char name[DEVICE_NAME], path[DEVICE_PATH];
 
     if (!inventory_find(&pool->inventory, id, item))
         return volume_no_such(pool, id, why);
-    int result = activation_begin(pool, item, why);
+    int result = activation_begin(pool, item, opened, why);
     if (result != 0)
         return result;
     item->clean = false;
@@ -257,7 +260,7 @@ int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, st
 {
     struct inventory_item item;
 
-    return volume_begin(pool, id, &item, volume, why);
+    return volume_begin(pool, id, &item, volume, NULL, why);
 }
 
 int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
@@ -305,26 +308,20 @@ static int volume_sync_mounted(struct thin_pool *pool, struct inventory_item *it
 int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item item;
-    struct device_state state;
     struct volume volume;
     scoped_fd int device = -1;
-    char name[DEVICE_NAME];
-    int result = volume_begin(pool, id, &item, &volume, why);
+    bool opened = false;
+    int result = volume_begin(pool, id, &item, &volume, &opened, why);
 
     if (result != 0)
         return result;
-    name_volume(pool->name, id, name);
-    int error = device_look(name, &state, NULL);
-    if (error == 0 && state.opened > 0)
-        error = volume_sync_mounted(pool, &item, &volume);
+    int error = opened ? volume_sync_mounted(pool, &item, &volume) : 0;
     if (error == 0) {
         /* the device's own flush makes the pool commit */
         device = open(volume.path, O_RDWR | O_CLOEXEC);
         error = device < 0 || fsync(device) < 0 ? -errno : 0;
     }
     STEP("dm-thin.volume-synced");
-    if (error == 0)
-        activation_measure(pool, &item, name);
     return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;
 }
 
