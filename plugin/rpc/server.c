@@ -3,11 +3,10 @@
  * Threads of the server, and what each does:
  *
  *  - the acceptor (acceptor.c) sleeps on the listening socket and hands each connection to gRPC;
- *  - the poller sleeps in the completion queue. It does gRPC's input and output, takes calls as
- * they come, and gives them to a lane of workers; it never blocks on anything else. One is enough:
- *    with more of them each event wakes a second thread, which costs more than it brings;
- *  - workers run the handlers. Short calls and long ones have lanes of their own, so that Stat does
- *    not wait behind the layers being unpacked;
+ *  - a poller (pollers.c) sleeps in the completion queue. It does gRPC's input and output, takes
+ *    calls as they come, answers those that only read, and gives the others to a lane of workers;
+ *  - workers run the handlers. Short calls and long ones have lanes of their own, so that a Prepare
+ *    does not wait behind the layers being unpacked;
  *  - gRPC's own timer and executor threads sleep.
  *
  * For each method one call is "armed": gRPC fills it when one arrives, and the next is armed at
@@ -26,6 +25,7 @@
 #include "rpc/call.h"
 #include "rpc/health.h"
 #include "rpc/message.h"
+#include "rpc/pollers.h"
 #include "rpc/service.h"
 #include "rpc/socket.h"
 #include "rpc/workers.h"
@@ -73,8 +73,8 @@ struct server {
     grpc_server *core;
     grpc_completion_queue *queue;
     struct acceptor *acceptor;
-    pthread_t poller;
-    bool polling, grpc_ready;
+    struct pollers *pollers;
+    bool grpc_ready;
     struct tag down; /* gRPC's server has shut down */
     atomic_size_t held;
 
@@ -192,7 +192,7 @@ static void run_job(struct job *job)
     run_call(call_of(job, job));
 }
 
-/* Finds a worker for a call that has its request. */
+/* Runs a call that has its request, or finds a worker for it. */
 static int dispatch(struct call *call, struct reason *why)
 {
     struct slot *slot = call->owner;
@@ -203,6 +203,11 @@ static int dispatch(struct call *call, struct reason *why)
 
     if (slot->method->lane == LANE_AT_ONCE) {
         run_call(call);
+        return 0;
+    }
+    if (slot->method->lane == LANE_READ && pollers_begin(server->pollers)) {
+        run_call(call);
+        pollers_end(server->pollers);
         return 0;
     }
     if (held && held + length > HELD_LIMIT)
@@ -251,27 +256,6 @@ static void arrived_done(struct tag *tag, bool ok)
         result = dispatch(call, &why);
     if (result)
         finish(call, result, &why);
-}
-
-/* ---- threads ---- */
-
-static void *poller_main(void *context)
-{
-    struct server *server = context;
-
-    pthread_setname_np(pthread_self(), "cowsnap-poll");
-    for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(server->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-
-        if (event.type == GRPC_QUEUE_SHUTDOWN)
-            return NULL;
-        if (event.type == GRPC_OP_COMPLETE) {
-            struct tag *tag = tag_take(event.tag);
-
-            tag->done(tag, event.success);
-        }
-    }
 }
 
 /* ---- start ---- */
@@ -370,7 +354,7 @@ static void down_done(struct tag *tag, bool ok)
 
 static int start(struct server *server, const struct server_options *options, struct reason *why)
 {
-    int error, result;
+    int result;
 
     result = health_open(&server->services.health, all_services, SERVICE_COUNT, why);
     if (result == 0)
@@ -382,10 +366,9 @@ static int start(struct server *server, const struct server_options *options, st
     if (result)
         return result;
 
-    error = pthread_create(&server->poller, NULL, poller_main, server);
-    if (error)
-        return failure(why, error, "start the thread that polls");
-    server->polling = true;
+    result = pollers_open(&server->pollers, server->queue, why);
+    if (result)
+        return result;
     grpc_server_start(server->core);
     for (size_t i = 0; i < server->slot_count; i++)
         slot_arm(&server->slots[i]);
@@ -475,7 +458,7 @@ struct server *server_close(struct server *server, unsigned grace_seconds)
         return NULL;
     acceptor_close(server->acceptor);
     socket_close(&server->socket);
-    if (server->polling) {
+    if (server->pollers) {
         health_stop(server->services.health);
         grpc_server_shutdown_and_notify(server->core, server->queue, tag_give(&server->down));
         drain(server, grace_seconds);
@@ -484,10 +467,10 @@ struct server *server_close(struct server *server, unsigned grace_seconds)
     workers_close(server->long_lane);
     if (server->queue) {
         grpc_completion_queue_shutdown(server->queue);
-        if (server->polling)
-            pthread_join(server->poller, NULL);
+        if (server->pollers)
+            pollers_close(server->pollers);
         else
-            poller_main(server);
+            pollers_drain(server->queue);
     }
     if (server->core)
         grpc_server_destroy(server->core);

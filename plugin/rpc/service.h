@@ -32,6 +32,7 @@ typedef int method_handler(struct call *call, const ProtobufCMessage *request,
                            const struct services *services, struct reason *why);
 
 enum method_lane {
+    LANE_READ,    /* on the thread that polls while another can take over: microseconds mostly */
     LANE_SHORT,   /* on a worker; blocks for milliseconds */
     LANE_LONG,    /* on a worker of its own pool: seconds to minutes */
     LANE_AT_ONCE, /* on the thread that polls: never blocks */

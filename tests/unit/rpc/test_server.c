@@ -22,6 +22,7 @@
 #define DIFF "/containerd.services.diff.v1.Diff/"
 
 typedef Containerd__Services__Snapshots__V1__StatSnapshotRequest StatRequest;
+typedef Containerd__Services__Snapshots__V1__RemoveSnapshotRequest RemoveRequest;
 typedef Containerd__Services__Snapshots__V1__ListSnapshotsResponse ListResponse;
 typedef Containerd__Services__Diff__V1__ApplyRequest ApplyRequest;
 
@@ -29,6 +30,7 @@ static struct reason why;
 
 /* ---- calls step by step ---- */
 
+/* One that reads, and runs on the thread that polls while it can. */
 static struct client_call *begin_stat(struct rig *rig, const char *key, unsigned timeout_ms)
 {
     StatRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__STAT_SNAPSHOT_REQUEST__INIT;
@@ -36,6 +38,23 @@ static struct client_call *begin_stat(struct rig *rig, const char *key, unsigned
         .method = SNAPSHOTS "Stat",
         .message = &message.base,
         .reply = &containerd__services__snapshots__v1__stat_snapshot_response__descriptor,
+        .timeout_ms = timeout_ms,
+    };
+    struct client_call *call;
+
+    message.key = message_binary(bytes_of(key));
+    assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
+    return call;
+}
+
+/* One that runs on a worker. */
+static struct client_call *begin_remove(struct rig *rig, const char *key, unsigned timeout_ms)
+{
+    RemoveRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__REMOVE_SNAPSHOT_REQUEST__INIT;
+    struct client_request request = {
+        .method = SNAPSHOTS "Remove",
+        .message = &message.base,
+        .reply = &containerd__types__empty__descriptor,
         .timeout_ms = timeout_ms,
     };
     struct client_call *call;
@@ -117,14 +136,12 @@ static void a_request_without_its_parts_is_invalid(void **state)
 
 /* ---- size ---- */
 
-/* Begins a Stat with a key of LENGTH bytes. */
-static struct client_call *begin_large(struct rig *rig, size_t length)
+/* Begins METHOD, Stat or Remove, whose requests are alike, with a key of LENGTH bytes. */
+static struct client_call *begin_large(struct rig *rig, const char *method,
+                                       const ProtobufCMessageDescriptor *reply, size_t length)
 {
     StatRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__STAT_SNAPSHOT_REQUEST__INIT;
-    struct client_request request = {
-        .method = SNAPSHOTS "Stat",
-        .reply = &containerd__services__snapshots__v1__stat_snapshot_response__descriptor,
-    };
+    struct client_request request = {.method = method, .reply = reply};
     uint8_t *key = malloc(length), *wire = malloc(length + 16);
     struct client_call *call;
 
@@ -140,7 +157,14 @@ static struct client_call *begin_large(struct rig *rig, size_t length)
 
 static int stat_with_key_of(struct rig *rig, size_t length)
 {
-    return end(begin_large(rig, length));
+    return end(begin_large(rig, SNAPSHOTS "Stat",
+                           &containerd__services__snapshots__v1__stat_snapshot_response__descriptor,
+                           length));
+}
+
+static struct client_call *begin_large_remove(struct rig *rig)
+{
+    return begin_large(rig, SNAPSHOTS "Remove", &containerd__types__empty__descriptor, 15u << 20);
 }
 
 static void sixteen_mebibytes_are_taken(void **state)
@@ -345,14 +369,14 @@ static void a_call_whose_deadline_passed_in_the_queue_is_not_begun(void **state)
     struct client_call *first, *late, *last;
 
     rig_restart(rig, 1, 10);
-    first = begin_stat(rig, "gate", 0);
+    first = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
-    late = begin_stat(rig, "late", 30);
+    late = begin_remove(rig, "late", 30);
     assert_int_equal(end(late), CONDITION_DEADLINE);
     /* The server's clock is a little behind the client's. What it answers at once tells that it has
      * also read that the client gave up. */
     assert_int_equal(send_bytes(rig, "/grpc.health.v1.Health/Check", "\xff", 1), CONDITION_INVALID);
-    last = begin_stat(rig, "last", 0);
+    last = begin_remove(rig, "last", 0);
     fakes_open_gate();
     assert_int_equal(end(first), 0);
     assert_int_equal(end(last), 0);
@@ -365,10 +389,10 @@ static void too_many_calls_are_refused_and_the_others_served(void **state)
     struct client_call *running, *waiting;
 
     rig_restart(rig, 1, 1);
-    running = begin_stat(rig, "gate", 0);
+    running = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
-    waiting = begin_stat(rig, "x", 0);
-    assert_int_equal(end(begin_stat(rig, "y", 0)), CONDITION_EXHAUSTED);
+    waiting = begin_remove(rig, "x", 0);
+    assert_int_equal(end(begin_remove(rig, "y", 0)), CONDITION_EXHAUSTED);
     assert_string_equal(
         why.text,
         "the daemon is busy: 1 requests wait already; try again later: resource exhausted");
@@ -383,18 +407,18 @@ static void requests_that_wait_take_a_bounded_amount_of_memory(void **state)
     struct client_call *running, *waiting[4];
 
     rig_restart(rig, 1, 100);
-    running = begin_stat(rig, "gate", 0);
+    running = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
     for (int i = 0; i < 4; i++)
-        waiting[i] = begin_large(rig, 15u << 20);
-    assert_int_equal(end(begin_large(rig, 15u << 20)), CONDITION_EXHAUSTED);
+        waiting[i] = begin_large_remove(rig);
+    assert_int_equal(end(begin_large_remove(rig)), CONDITION_EXHAUSTED);
     assert_non_null(strstr(why.text, "bytes of requests wait already"));
     fakes_open_gate();
     assert_int_equal(end(running), 0);
     for (int i = 0; i < 4; i++)
         assert_int_equal(end(waiting[i]), 0);
     /* what was held has been given back */
-    assert_int_equal(stat_with_key_of(rig, 15u << 20), 0);
+    assert_int_equal(end(begin_large_remove(rig)), 0);
 }
 
 static void stat_does_not_wait_behind_layers(void **state)
@@ -409,6 +433,44 @@ static void stat_does_not_wait_behind_layers(void **state)
     fakes_open_gate();
     for (int i = 0; i < 40; i++)
         assert_int_equal(end(layers[i]), 0);
+}
+
+/* The first two take the thread that polls and the only worker, in whatever order. */
+static void reads_that_last_hold_up_nobody_else(void **state)
+{
+    struct rig *rig = *state;
+    struct client_call *lasting[2], *waiting;
+
+    rig_restart(rig, 1, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        lasting[i] = begin_stat(rig, "gate", 0);
+        fakes_await_gate(i + 1);
+    }
+    waiting = begin_stat(rig, "x", 0);
+    assert_int_equal(send_bytes(rig, "/grpc.health.v1.Health/Check", "\xff", 1), CONDITION_INVALID);
+    assert_int_equal(end(begin_stat(rig, "y", 0)), CONDITION_EXHAUSTED);
+    fakes_open_gate();
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(end(lasting[i]), 0);
+    assert_int_equal(end(waiting), 0);
+}
+
+/* Each takes the turn of the thread that polls, as often as it wants. */
+static void the_turn_is_taken_again_and_again(void **state)
+{
+    struct rig *rig = *state;
+
+    for (int i = 0; i < 20; i++) {
+        struct client_call *lasting;
+
+        fakes_reset();
+        lasting = begin_stat(rig, "gate", 0);
+        fakes_await_gate(1);
+        assert_int_equal(send_bytes(rig, "/grpc.health.v1.Health/Check", "\xff", 1),
+                         CONDITION_INVALID);
+        fakes_open_gate();
+        assert_int_equal(end(lasting), 0);
+    }
 }
 
 static void *stat_many(void *context)
@@ -594,6 +656,8 @@ int main(void)
         in_rig(too_many_calls_are_refused_and_the_others_served),
         in_rig(requests_that_wait_take_a_bounded_amount_of_memory),
         in_rig(stat_does_not_wait_behind_layers),
+        in_rig(reads_that_last_hold_up_nobody_else),
+        in_rig(the_turn_is_taken_again_and_again),
         in_rig(many_threads_may_call),
         in_rig(stop_finishes_the_call_in_flight),
         in_rig(stop_takes_no_new_calls),
