@@ -17,6 +17,12 @@ int io_error(struct reason *why, int error, const char *what, const char *name)
         return refuse(why, CONDITION_EXHAUSTED,
                       "cannot %s %s: the quota is used up; remove snapshots or raise it", what,
                       quoted(bytes_of(name)));
+    case EROFS:
+        return refuse(
+            why, CONDITION_UNAVAILABLE,
+            "cannot %s %s: the file system serves reads only; the kernel's log says since "
+            "when and why",
+            what, quoted(bytes_of(name)));
     case EFBIG:
         return refuse(why, CONDITION_INVALID,
                       "cannot %s %s: it is larger than the file system takes; the layer must be "

@@ -17,7 +17,7 @@ static void an_errno_is_told_as_what_it_means(void **state)
         {ENAMETOOLONG, CONDITION_INVALID, "255 bytes"},
         {ENOENT, -ENOENT, "was the snapshot removed"},
         {EIO, -EIO, "cannot make the file \"f\\x0a\": "},
-        {EROFS, -EROFS, "Read-only"},
+        {EROFS, CONDITION_UNAVAILABLE, "the file system serves reads only"},
     };
 
     (void)state;
