@@ -115,6 +115,9 @@ typedef int backend_visit(void *context, uint64_t id, struct reason *why);
 struct backend_ops {
     const char *name; /* as --backend takes it */
 
+    /* locate() and usage() take microseconds mostly, and wait for nobody else's work in the pool. */
+    bool looks_are_short;
+
     /* Opens the pool, makes and mounts the embedded one where that is due. On failure nothing is
      * left behind. CONDITION_INVALID when the options cannot work; CONDITION_UNAVAILABLE when the
      * machine lacks something, with what to do. */

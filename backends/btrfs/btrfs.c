@@ -166,6 +166,7 @@ static int btrfs_check(struct backend *backend, const atomic_bool *cancel,
 
 const struct backend_ops backend_btrfs = {
     .name = "btrfs",
+    .looks_are_short = true,
     .open = btrfs_open,
     .close = btrfs_close,
     .create = btrfs_create,

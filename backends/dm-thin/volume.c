@@ -73,24 +73,29 @@ static bool volume_id_is_anothers(struct thin_pool *pool, uint64_t id)
            inventory_is_taken(&pool->inventory, id, &other);
 }
 
-static int volume_make(struct thin_pool *pool, struct inventory_item item, uint32_t source,
-                       const char *origin, struct reason *why)
+/* Sees that the pool takes a new volume and that nothing is left of an older one of its number. */
+static int volume_clear(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item old;
-    char message[64];
     int result = thin_pool_ready(pool, why);
 
     if (result != 0)
         return result;
-    if (volume_id_is_anothers(pool, item.id))
+    if (volume_id_is_anothers(pool, id))
         return refuse(why, CONDITION_EXISTS,
-                      "the thin id of volume %" PRIu64 " is another's in the pool %s", item.id,
+                      "the thin id of volume %" PRIu64 " is another's in the pool %s", id,
                       pool->name);
-    if (inventory_find(&pool->inventory, item.id, &old)) {
-        result = volume_remove(pool, item.id, why);
-        if (result != 0)
-            return amend(why, result, "replace the left-over of volume %" PRIu64, item.id);
-    }
+    if (!inventory_find(&pool->inventory, id, &old))
+        return 0;
+    result = volume_remove(pool, id, why);
+    return result == 0 ? 0 : amend(why, result, "replace the left-over of volume %" PRIu64, id);
+}
+
+static int volume_make(struct thin_pool *pool, struct inventory_item item, uint32_t source,
+                       const char *origin, struct reason *why)
+{
+    char message[64];
+
     /* first in the list: a volume the pool has must not be missing there */
     if (!inventory_put(&pool->inventory, item))
         return failure(why, ENOMEM, "make volume %" PRIu64, item.id);
@@ -114,7 +119,9 @@ int volume_create(struct thin_pool *pool, uint64_t id, struct reason *why)
         .born_inodes = INVENTORY_UNKNOWN,
     };
 
-    return volume_make(pool, item, THIN_ID_BASE, NULL, why);
+    int result = volume_clear(pool, id, why);
+
+    return result == 0 ? volume_make(pool, item, THIN_ID_BASE, NULL, why) : result;
 }
 
 int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct reason *why)
@@ -125,6 +132,9 @@ int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct re
 
     if (!inventory_find(&pool->inventory, parent, &origin))
         return amend(why, volume_no_such(pool, parent, why), "clone");
+    int result = volume_clear(pool, id, why);
+    if (result != 0)
+        return result;
     name_volume(pool->name, parent, name);
     int error = activation_measure(pool, &origin, name, &state);
     if (error != 0)
@@ -138,7 +148,7 @@ int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct re
         .born_inodes = origin.clean ? origin.inodes : INVENTORY_UNKNOWN,
         .clean = origin.clean,
     };
-    /* committed: who opens it from now on does not write */
+    /* committed: who opens it now writes no more than a mount does, which a mount can take again */
     return volume_make(pool, item, thin_id(parent), state.live && state.opened > 0 ? name : NULL,
                        why);
 }
@@ -202,9 +212,10 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
     if (error == 0 && state.opened > 0)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "volume %" PRIu64 " of the pool %s is still mounted or open", id, pool->name);
-    if (error == 0 && item.mapped != item.born && activation_begin(pool, &item, NULL, NULL) == 0) {
-        state.exists = true;
-        volume_discard(pool, device_path(name, path));
+    if (error == 0 && item.mapped != item.born) {
+        if (activation_begin(pool, &item, NULL, NULL) == 0)
+            volume_discard(pool, device_path(name, path));
+        state.exists = true; /* made perhaps, also where its journal could not be replayed */
     }
     if (error == 0 && state.exists)
         error = device_remove(name, false);

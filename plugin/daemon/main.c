@@ -104,7 +104,8 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
     if (result)
         return result;
 
-    struct server_options server = {.address = config->address,
+    struct server_options server = {.looks_are_short = daemon->ops->looks_are_short,
+                                    .address = config->address,
                                     .snapshots = daemon->snapshots,
                                     .diff = daemon->diff,
                                     .facts = {.backend = daemon->ops->name,

@@ -63,8 +63,7 @@ static int metadata_xattr_failed(int error, const char *name, const char *attrib
                       "cannot set the attribute %s of %s: its name or value is none that the "
                       "kernel takes; the layer must be built anew",
                       quoted(bytes_of(attribute)), quoted(bytes_of(name)));
-    (void)io_error(why, error, "set an attribute of", name);
-    return amend(why, error == EDQUOT ? CONDITION_EXHAUSTED : -error, "attribute %s",
+    return amend(why, io_error(why, error, "set an attribute of", name), "attribute %s",
                  quoted(bytes_of(attribute)));
 }
 

@@ -2,9 +2,10 @@
 
 /*
  * The one that polls has the turn. The other stands by: from the first thing that is begun it looks
- * once a tick whether that is still under way, takes the turn if so, and the first stands by in its
- * place when it comes back. When nothing was begun for a tick it sleeps until something is. So a
- * read costs no call of the kernel but the first after a pause, and an idle daemon wakes nobody.
+ * once a tick, and takes the turn when it twice finds something under way, the same that lasts or
+ * one of many; the first stands by in its place when it comes back. When nothing was begun for a
+ * tick it sleeps until something is. So a look costs no call of the kernel but the first after a
+ * pause, and an idle daemon wakes nobody.
  *
  * For as long as nobody stands by pollers_begin() begins nothing, so one of them polls always. What
  * was under way may end just as the turn is taken: then both poll until the first learns of it with
@@ -75,7 +76,7 @@ static void sleep_at(struct pollers *pollers, uint64_t at)
         ;
 }
 
-/* Returns when what the other began lasts, or at the end. */
+/* Returns when the other is held up by what it began, or at the end. */
 static void stand_by(struct pollers *pollers, struct poller *self)
 {
     const struct timespec tick = {.tv_nsec = TICK_NS};
@@ -85,12 +86,12 @@ static void stand_by(struct pollers *pollers, struct poller *self)
     while (!atomic_load(&pollers->closing)) {
         uint64_t at = atomic_load(&pollers->at);
 
-        if (at != last)
-            nanosleep(&tick, NULL);
-        else if (at % 2 == 0)
+        if (at % 2 == 1 && last % 2 == 1)
+            break;
+        if (at == last)
             sleep_at(pollers, at);
         else
-            break;
+            nanosleep(&tick, NULL);
         last = at;
     }
     atomic_store(&pollers->relief, false);
@@ -129,6 +130,8 @@ int pollers_open(struct pollers **opened, grpc_completion_queue *queue, struct r
         error = pthread_create(&pollers->each[i].thread, NULL, poller_main, &pollers->each[i]);
         pollers->running += error == 0;
     }
+    /* what is begun before the second has come to its place is found there by it */
+    atomic_store(&pollers->relief, pollers->running == POLLERS);
     if (pollers->running == 0) {
         sem_destroy(&pollers->begins);
         free(pollers);

@@ -5,7 +5,7 @@
 /*
  * Two threads that take turns at gRPC's completion queue. One polls: it does gRPC's input and
  * output and runs what each event's tag says. The other sleeps, and takes over when the first is
- * held up by something that it began under pollers_begin().
+ * held up by what it began under pollers_begin().
  *
  * So what is mostly over in microseconds can be done where it arrives: to hand it to another thread
  * and back takes longer than a read of the store. One thread is enough for polling itself: with two

@@ -4,7 +4,7 @@
  *
  *  - the acceptor (acceptor.c) sleeps on the listening socket and hands each connection to gRPC;
  *  - a poller (pollers.c) sleeps in the completion queue. It does gRPC's input and output, takes
- *    calls as they come, answers those that only read, and gives the others to a lane of workers;
+ *    calls as they come, answers those that only look, and gives the others to a lane of workers;
  *  - workers run the handlers. Short calls and long ones have lanes of their own, so that a Prepare
  *    does not wait behind the layers being unpacked;
  *  - gRPC's own timer and executor threads sleep.
@@ -74,12 +74,13 @@ struct server {
     grpc_completion_queue *queue;
     struct acceptor *acceptor;
     struct pollers *pollers;
-    bool grpc_ready;
+    bool grpc_ready, looks_are_short;
     struct tag down; /* gRPC's server has shut down */
     atomic_size_t held;
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
+    unsigned armed; /* for gRPC to fill */
     unsigned calls; /* under way */
     bool is_down;
 
@@ -124,6 +125,9 @@ static void slot_arm(struct slot *slot)
         atomic_store(&slot->bare, true);
         return;
     }
+    pthread_mutex_lock(&server->lock);
+    server->armed++;
+    pthread_mutex_unlock(&server->lock);
     call->arrived.done = arrived_done;
     call->job.run = run_job;
     if (slot->method)
@@ -138,6 +142,10 @@ static void slot_arm(struct slot *slot)
         return;
     log_error("rpc: gRPC refused to serve %s: %s", slot->path, grpc_call_error_to_string(error));
     call_free(call);
+    pthread_mutex_lock(&server->lock);
+    server->armed--;
+    pthread_cond_signal(&server->changed);
+    pthread_mutex_unlock(&server->lock);
 }
 
 /* Ends a call whose handler has run, or was not run at all. */
@@ -192,6 +200,12 @@ static void run_job(struct job *job)
     run_call(call_of(job, job));
 }
 
+/* Whether calls of METHOD run on the thread that polls, while another can take over. */
+static bool is_short_look(const struct server *server, const struct method *method)
+{
+    return method->lane == LANE_READ || (method->lane == LANE_LOOK && server->looks_are_short);
+}
+
 /* Runs a call that has its request, or finds a worker for it. */
 static int dispatch(struct call *call, struct reason *why)
 {
@@ -205,7 +219,7 @@ static int dispatch(struct call *call, struct reason *why)
         run_call(call);
         return 0;
     }
-    if (slot->method->lane == LANE_READ && pollers_begin(server->pollers)) {
+    if (is_short_look(server, slot->method) && pollers_begin(server->pollers)) {
         run_call(call);
         pollers_end(server->pollers);
         return 0;
@@ -239,13 +253,16 @@ static void arrived_done(struct tag *tag, bool ok)
     struct reason why = {0};
     int result;
 
-    if (!ok) { /* the server stops */
+    pthread_mutex_lock(&server->lock);
+    server->armed--;
+    server->calls += ok;
+    if (!ok) /* the server stops */
+        pthread_cond_signal(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+    if (!ok) {
         call_free(call);
         return;
     }
-    pthread_mutex_lock(&server->lock);
-    server->calls++;
-    pthread_mutex_unlock(&server->lock);
     slot_arm(slot);
     call_begin(call);
     if (!slot->method)
@@ -392,6 +409,7 @@ int server_open(struct server **opened, const struct server_options *options, st
     server->services.snapshots = options->snapshots;
     server->services.diff = options->diff;
     server->services.facts = options->facts;
+    server->looks_are_short = options->looks_are_short;
     server->services.started = (int64_t)time(NULL);
     server->socket.listener = server->socket.folder = -1;
     server->down.done = down_done;
@@ -447,7 +465,8 @@ static void drain(struct server *server, unsigned seconds)
         grpc_server_cancel_all_calls(server->core);
         pthread_mutex_lock(&server->lock);
     }
-    while (!server->is_down || server->calls)
+    /* One that gRPC filled just before it went down may still be on its way to a worker. */
+    while (!server->is_down || server->calls || server->armed)
         pthread_cond_wait(&server->changed, &server->lock);
     pthread_mutex_unlock(&server->lock);
 }

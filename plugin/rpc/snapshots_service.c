@@ -239,13 +239,13 @@ static int handle_cleanup(struct call *call, const ProtobufCMessage *message,
 static const struct method methods[] = {
     {"Prepare", REQUEST(prepare_snapshot_request), handle_prepare, LANE_SHORT, false},
     {"View", REQUEST(view_snapshot_request), handle_view, LANE_SHORT, false},
-    {"Mounts", REQUEST(mounts_request), handle_mounts, LANE_READ, false},
+    {"Mounts", REQUEST(mounts_request), handle_mounts, LANE_LOOK, false},
     {"Commit", REQUEST(commit_snapshot_request), handle_commit, LANE_SHORT, false},
     {"Remove", REQUEST(remove_snapshot_request), handle_remove, LANE_SHORT, false},
     {"Stat", REQUEST(stat_snapshot_request), handle_stat, LANE_READ, false},
     {"Update", REQUEST(update_snapshot_request), handle_update, LANE_SHORT, false},
     {"List", REQUEST(list_snapshots_request), handle_list, LANE_SHORT, false},
-    {"Usage", REQUEST(usage_request), handle_usage, LANE_READ, false},
+    {"Usage", REQUEST(usage_request), handle_usage, LANE_LOOK, false},
     {"Cleanup", REQUEST(cleanup_request), handle_cleanup, LANE_LONG, false},
 };
 

@@ -106,6 +106,14 @@ static void run(struct source source, uint8_t *window, uint8_t *room_end, size_t
         demand(input.available == 0 && input.offset == source.length);
 }
 
+/* Whether OTHER, which was refused, may have met the damage behind the place where CUT was cut.
+ * What an inflater holds back when it refuses is less than half of what is taken. */
+static bool lies_behind_cut(const struct outcome *cut, const struct outcome *other)
+{
+    return cut->result == CONDITION_EXHAUSTED && other->result != 0 &&
+           other->length >= OUTPUT_LIMIT / 2;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t gzip[10] = {0x1f, 0x8b, 8}, zstd[4] = {0x28, 0xb5, 0x2f, 0xfd};
@@ -140,9 +148,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run((struct source){blob, length, 0, sizes[data[0] & 7]}, window, room_end,
         sizes[data[0] >> 3 & 7], &pieces);
     demand(whole.inflater == pieces.inflater);
-    /* One that was cut did not see the damage that the other may have found behind the cut. */
-    demand(whole.result == pieces.result || whole.result == CONDITION_EXHAUSTED ||
-           pieces.result == CONDITION_EXHAUSTED || whole.inflater == &inflater_zstd);
+    demand(whole.result == pieces.result || lies_behind_cut(&whole, &pieces) ||
+           lies_behind_cut(&pieces, &whole) || whole.inflater == &inflater_zstd);
     common = whole.length < pieces.length ? whole.length : pieces.length;
     demand(memcmp(whole.output, pieces.output, common) == 0);
     demand(whole.result != 0 || pieces.result != 0 || whole.length == pieces.length);

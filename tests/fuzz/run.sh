@@ -45,7 +45,7 @@ bound() { setpriv --pdeathsig TERM -- "$@"; }
 # by_libfuzzer NAME LOG: the findings are kept by it; *runs* and *said* are set. AddressSanitizer holds back up to
 # 256 MiB of freed memory, which a million small inputs use up, and what lies between: too near the limit.
 by_libfuzzer() {
-    ASAN_OPTIONS=quarantine_size_mb=64 bound "build/fuzz/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
+    ASAN_OPTIONS=quarantine_size_mb=64${ASAN_OPTIONS:+:$ASAN_OPTIONS} bound "build/fuzz/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=512 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix="$findings/$1-" "$corpora/$1" >"$2" 2>&1 || return
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$2")
     said=$(sed -n 's/^Done \(.*\)$/\1/p' "$2")

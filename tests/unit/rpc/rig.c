@@ -18,6 +18,7 @@ static void open_both(struct rig *rig, unsigned workers, unsigned queue_limit)
                   .root = rig->folder,
                   .address = rig->address,
                   .content_root = "/content"},
+        .looks_are_short = true,
         .workers = workers,
         .queue_limit = queue_limit,
     };
