@@ -62,6 +62,39 @@ e2e_lose() {
     e2e_agrees
 }
 
+# e2e_compare STATUS: compares the files of all layers with what their layers had; what it says is in $RIG_DIR/said.
+e2e_compare() {
+    local status=0
+    "$COWSNAP" --address "$COWSNAPD_SOCKET" check --content >"$RIG_DIR/said" 2>&1 || status=$?
+    [ "$status" = "$1" ] || rig_fail "a comparison of the files ends with $status, not $1: $(cat "$RIG_DIR/said")"
+}
+
+# e2e_spoil FILE COUNT: COUNT layers of the image are cowsnapd's work and as they were. On thin volumes, a file of the last
+# one is changed behind its back; a comparison names it, and agrees again when it is what it was.
+e2e_spoil() {
+    local key device spoilt=$RIG_DIR/spoilt
+    e2e_compare 0
+    grep -q "^Files compared with what layers had: $2 snapshots;" "$RIG_DIR/said" ||
+        rig_fail "a comparison of $2 layers says: $(cat "$RIG_DIR/said")"
+    [ "$E2E_BACKEND" = dm-thin ] || return 0
+    key=$(ctr snapshots --snapshotter cowsnap ls | awk '$3 == "Committed" { keys[$1]; parents[$2] } END { for (key in keys) if (!(key in parents)) print key }')
+    e2e_snapshots view spoil "$key" >/dev/null
+    device=$(e2e_snapshots mounts "$spoilt" spoil | grep -o '/dev/mapper/[^ ]*')
+    mkdir -p "$spoilt"
+    mount "$device" "$spoilt"
+    cp -p "$spoilt$1" "$RIG_DIR/unspoilt"
+    printf x | dd of="$spoilt$1" conv=notrunc status=none
+    umount "$spoilt"
+    e2e_compare 1
+    [ "$(grep -cF "\"${1#/}\": its bytes are others" "$RIG_DIR/said")" = 1 ] ||
+        rig_fail "a comparison says of $1, which was changed: $(cat "$RIG_DIR/said")"
+    mount "$device" "$spoilt"
+    dd if="$RIG_DIR/unspoilt" of="$spoilt$1" conv=notrunc status=none
+    umount "$spoilt"
+    e2e_snapshots rm spoil
+    e2e_compare 0
+}
+
 e2e_snapshots() { ctr snapshots --snapshotter cowsnap "$@"; }
 
 # How many layers cowsnapd says it has applied since it was first started.

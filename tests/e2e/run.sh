@@ -43,10 +43,11 @@ look_at_real() {
     [ "$(find "$1/usr" -type f | wc -l)" -gt 5000 ] || rig_fail "the real image has lost files"
 }
 
-# round IMAGE: from a container to nothing.
+# round IMAGE APPLIED: from a container to nothing. APPLIED layers of the image were cowsnapd's work.
 round() {
-    local image=cowsnap.test/$1:latest root
+    local image=cowsnap.test/$1:latest applied=$2 root
     e2e_lose "${!1}"
+    [ "$1" = real ] || e2e_spoil /srv/data/third "$applied"
     e2e_run first "$image"
     root=/proc/$(e2e_pid first)/root
     "look_at_$1" "$root"
@@ -88,21 +89,21 @@ round() {
 case $line in
 1.6)
     e2e_import "$minimal" 0
-    round minimal
+    round minimal 0
     ;;
 1.7)
     e2e_import "$minimal" 3
-    round minimal
+    round minimal 3
     e2e_import "$real" 4
-    round real
+    round real 4
     ;;
 2)
     e2e_import "$minimal" 3
-    round minimal
+    round minimal 3
     e2e_import "$minimal" 3 --local
-    round minimal
+    round minimal 3
     e2e_import "$real" 4
-    round real
+    round real 4
     ;;
 esac
 version=$CONTAINERD_VERSION

@@ -194,7 +194,7 @@ rig_devices_of() {
 rig_end_devices() {
     local device
     for device in $(rig_devices_of "$1"); do
-        dmsetup remove --noudevsync "$device" >/dev/null 2>&1 || dmsetup remove --force "$device" ||
+        dmsetup remove --retry --noudevsync "$device" >/dev/null 2>&1 || dmsetup remove --force "$device" ||
             rig_say "clean-up: the device $device stays"
     done
 }
