@@ -22,7 +22,6 @@
 #define DIFF "/containerd.services.diff.v1.Diff/"
 
 typedef Containerd__Services__Snapshots__V1__StatSnapshotRequest StatRequest;
-typedef Containerd__Services__Snapshots__V1__RemoveSnapshotRequest RemoveRequest;
 typedef Containerd__Services__Snapshots__V1__ListSnapshotsResponse ListResponse;
 typedef Containerd__Services__Diff__V1__ApplyRequest ApplyRequest;
 
@@ -30,14 +29,24 @@ static struct reason why;
 
 /* ---- calls step by step ---- */
 
-/* One that reads, and runs on the thread that polls while it can. */
-static struct client_call *begin_stat(struct rig *rig, const char *key, unsigned timeout_ms)
+struct kind {
+    const char *method;
+    const ProtobufCMessageDescriptor *reply;
+};
+
+/* Both take a StatRequest: what Remove takes is alike on the wire. */
+static const struct kind stat_call = {
+    SNAPSHOTS "Stat", &containerd__services__snapshots__v1__stat_snapshot_response__descriptor};
+static const struct kind remove_call = {SNAPSHOTS "Remove", &containerd__types__empty__descriptor};
+
+static struct client_call *begin(struct rig *rig, const struct kind *kind, const char *key,
+                                 unsigned timeout_ms)
 {
     StatRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__STAT_SNAPSHOT_REQUEST__INIT;
     struct client_request request = {
-        .method = SNAPSHOTS "Stat",
+        .method = kind->method,
         .message = &message.base,
-        .reply = &containerd__services__snapshots__v1__stat_snapshot_response__descriptor,
+        .reply = kind->reply,
         .timeout_ms = timeout_ms,
     };
     struct client_call *call;
@@ -47,21 +56,16 @@ static struct client_call *begin_stat(struct rig *rig, const char *key, unsigned
     return call;
 }
 
+/* One that reads, and runs on the thread that polls while it can. */
+static struct client_call *begin_stat(struct rig *rig, const char *key, unsigned timeout_ms)
+{
+    return begin(rig, &stat_call, key, timeout_ms);
+}
+
 /* One that runs on a worker. */
 static struct client_call *begin_remove(struct rig *rig, const char *key, unsigned timeout_ms)
 {
-    RemoveRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__REMOVE_SNAPSHOT_REQUEST__INIT;
-    struct client_request request = {
-        .method = SNAPSHOTS "Remove",
-        .message = &message.base,
-        .reply = &containerd__types__empty__descriptor,
-        .timeout_ms = timeout_ms,
-    };
-    struct client_call *call;
-
-    message.key = message_binary(bytes_of(key));
-    assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
-    return call;
+    return begin(rig, &remove_call, key, timeout_ms);
 }
 
 static struct client_call *begin_apply(struct rig *rig, const char *digest, unsigned timeout_ms)
@@ -136,12 +140,11 @@ static void a_request_without_its_parts_is_invalid(void **state)
 
 /* ---- size ---- */
 
-/* Begins METHOD, Stat or Remove, whose requests are alike, with a key of LENGTH bytes. */
-static struct client_call *begin_large(struct rig *rig, const char *method,
-                                       const ProtobufCMessageDescriptor *reply, size_t length)
+/* With a key of LENGTH bytes. */
+static struct client_call *begin_large(struct rig *rig, const struct kind *kind, size_t length)
 {
     StatRequest message = CONTAINERD__SERVICES__SNAPSHOTS__V1__STAT_SNAPSHOT_REQUEST__INIT;
-    struct client_request request = {.method = method, .reply = reply};
+    struct client_request request = {.method = kind->method, .reply = kind->reply};
     uint8_t *key = malloc(length), *wire = malloc(length + 16);
     struct client_call *call;
 
@@ -157,14 +160,12 @@ static struct client_call *begin_large(struct rig *rig, const char *method,
 
 static int stat_with_key_of(struct rig *rig, size_t length)
 {
-    return end(begin_large(rig, SNAPSHOTS "Stat",
-                           &containerd__services__snapshots__v1__stat_snapshot_response__descriptor,
-                           length));
+    return end(begin_large(rig, &stat_call, length));
 }
 
 static struct client_call *begin_large_remove(struct rig *rig)
 {
-    return begin_large(rig, SNAPSHOTS "Remove", &containerd__types__empty__descriptor, 15u << 20);
+    return begin_large(rig, &remove_call, 15u << 20);
 }
 
 static void sixteen_mebibytes_are_taken(void **state)
