@@ -8,6 +8,7 @@
  */
 
 #include "backends/backend.h"
+#include "unit/storage/pool_rig.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,19 +41,9 @@ void rig_unmount(struct rig *rig);
 /* A directory fd of a volume's root, for the caller to close. */
 int rig_root(struct rig *rig, uint64_t id);
 
-/* Runs a backend call that has to succeed. */
-#define rig_must(call) rig_check_((call), &why, #call, __FILE__, __LINE__)
-void rig_check_(int result, const struct reason *why, const char *call, const char *file, int line);
-
-/* Makes NAME in DIRECTORY with SIZE bytes that neither compress nor repeat. Returns minus an errno
- * when it cannot. */
-int rig_write(int directory, const char *name, size_t size);
-
 /* A subvolume at NAME, which may be a path, in DIRECTORY. */
 void rig_nest(int directory, const char *name);
 /* Makes the subvolume NAME in DIRECTORY read-only. */
 void rig_freeze(int directory, const char *name);
-
-double rig_seconds(void);
 
 #endif

@@ -6,16 +6,13 @@
 #include "base/scoped.h"
 #include "unit/cmocka_setup.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 bool rig_can_run(void)
 {
@@ -142,14 +139,6 @@ int rig_close(void **state)
     return 0;
 }
 
-void rig_check_(int result, const struct reason *why, const char *call, const char *file, int line)
-{
-    if (result == 0)
-        return;
-    fprintf(stderr, "%s:%d: %s is %d: %s\n", file, line, call, result, why->text);
-    _fail(file, line);
-}
-
 int rig_root(struct rig *rig, uint64_t id)
 {
     struct reason why = {0};
@@ -160,24 +149,6 @@ int rig_root(struct rig *rig, uint64_t id)
     return directory;
 }
 
-int rig_write(int directory, const char *name, size_t size)
-{
-    scoped_fd int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    char part[4096];
-
-    if (fd < 0)
-        return -errno;
-    for (size_t done = 0; done < size;) {
-        size_t length = size - done < sizeof(part) ? size - done : sizeof(part);
-        assert_true(getrandom(part, 256, 0) == 256);
-        ssize_t written = write(fd, part, length);
-        if (written < 0)
-            return -errno;
-        done += (size_t)written;
-    }
-    return 0;
-}
-
 struct device_state rig_device(struct rig *rig, uint64_t id)
 {
     struct device_state state;
@@ -186,12 +157,4 @@ struct device_state rig_device(struct rig *rig, uint64_t id)
     name_volume(rig->pool, id, name);
     assert_int_equal(device_look(name, &state, NULL), 0);
     return state;
-}
-
-double rig_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }

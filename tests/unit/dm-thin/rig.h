@@ -11,6 +11,7 @@
 
 #include "backends/backend.h"
 #include "backends/dm-thin/device.h"
+#include "unit/storage/pool_rig.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,21 +46,10 @@ void rig_reboot(struct rig *rig);
 /* A directory fd of a volume's root, for the caller to close. */
 int rig_root(struct rig *rig, uint64_t id);
 
-/* Runs a backend call that has to succeed. */
-#define rig_must(call) rig_check_((call), &why, #call, __FILE__, __LINE__)
-void rig_check_(int result, const struct reason *why, const char *call, const char *file, int line);
-
-/* Makes NAME in DIRECTORY with SIZE bytes that do not repeat. Returns minus an errno when it
- * cannot.
- */
-int rig_write(int directory, const char *name, size_t size);
-
 /* The device of volume ID as it is now. */
 struct device_state rig_device(struct rig *rig, uint64_t id);
 
 /* How many devices of the machine bear the name of the rig's pool. */
 unsigned rig_devices(struct rig *rig);
-
-double rig_seconds(void);
 
 #endif
