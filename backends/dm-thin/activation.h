@@ -20,7 +20,7 @@ int activation_begin(struct thin_pool *pool, struct inventory_item *item, bool *
 int activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name,
                        struct device_state *state);
 
-/* Reads from the device at PATH, which nobody has open, what its file system tells of itself, and
+/* Reads from the device at PATH, which is not mounted, what its file system tells of itself, and
  * notes it in *ITEM and the inventory: inodes, and whether its journal is empty, which xfs's
  * superblock does not tell (it then counts as empty). 0 or minus an errno. */
 int activation_note(struct thin_pool *pool, struct inventory_item *item, const char *path);

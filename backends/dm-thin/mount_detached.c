@@ -6,8 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 /* What the kernel has to say about it; best effort. */
 static void mount_tell(int context, const char *device)
@@ -31,6 +35,20 @@ static int mount_configure(int context, const char *device, const char *fstype)
     if (fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -errno;
     return 0;
+}
+
+bool mount_is_anywhere(const char *device, const char *fstype)
+{
+    char entry[64];
+    struct stat node;
+
+    if (stat(device, &node) < 0)
+        return false;
+    snprintf(entry, sizeof(entry), "/sys/fs/%s/dm-%u", fstype, minor(node.st_rdev));
+    if (access(entry, F_OK) == 0)
+        return true;
+    *strrchr(entry, '/') = '\0';
+    return access(entry, F_OK) < 0;
 }
 
 int mount_detached(const char *device, const char *fstype, int *directory)

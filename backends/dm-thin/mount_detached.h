@@ -4,6 +4,14 @@
 
 /* A file system mounted nowhere: in no mount table, gone with the last descriptor in it. */
 
+#include <stdbool.h>
+
+/* Whether the file system of type FSTYPE (ext4 or xfs) on DEVICE is mounted by anybody, in whatever
+ * mount namespace. A device that is merely open may be about to be mounted read-only, or be a
+ * virtual machine's: a mount of ours would be in the way of the one, and spoil the other. Told by
+ * the folder that the kernel has for each in /sys/fs; where that is hidden, true. */
+bool mount_is_anywhere(const char *device, const char *fstype);
+
 /* Opens the root folder of the file system of type FSTYPE on DEVICE, writable, into *DIRECTORY, for
  * the caller to close; closing it unmounts. When the device is mounted already, it is that same
  * file system. A journal left open by a crash is replayed. 0 or minus an errno; -EBUSY when it is

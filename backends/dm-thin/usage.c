@@ -31,7 +31,7 @@ static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, b
     device_path(name, path);
     if (activation_measure(pool, item, name, &state) != 0)
         return;
-    if (state.live && state.opened > 0)
+    if (state.live && state.opened > 0 && mount_is_anywhere(path, pool->label.file_system))
         usage_ask_mounted(pool, item, path);
     else if (state.live)
         (void)activation_note(pool, item, path);

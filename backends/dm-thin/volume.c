@@ -326,7 +326,9 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
 
     if (result != 0)
         return result;
-    int error = opened ? volume_sync_mounted(pool, &item, &volume) : 0;
+    int error = 0;
+    if (opened && mount_is_anywhere(volume.path, volume.fstype))
+        error = volume_sync_mounted(pool, &item, &volume);
     if (error == 0) {
         /* the device's own flush makes the pool commit */
         device = open(volume.path, O_RDWR | O_CLOEXEC);

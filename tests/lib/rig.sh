@@ -76,7 +76,7 @@ rig_end() {
     if [ "$RIG_KEPT_STATUS" != 0 ] && [ "$RIG_KEPT_STATUS" != 77 ] && [ -n "${RIG_KEEP_LOGS:-}" ]; then
         mkdir -p "$RIG_KEEP_LOGS"
         find "$RIG_DIR" -maxdepth 4 \( -name '*.log' -o -name '*.diff' -o -name '*.toml' \) \
-            -exec cp -t "$RIG_KEEP_LOGS" {} +
+            -exec cp --backup=numbered -t "$RIG_KEEP_LOGS" {} +
     fi
     local i
     for ((i = ${#RIG_UNDO[@]} - 1; i >= 0; i--)); do

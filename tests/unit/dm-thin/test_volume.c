@@ -293,6 +293,27 @@ static void a_number_whose_thin_id_is_taken_is_refused(void **state)
     assert_int_equal(ops->locate(rig->backend, 2, &volume, &why), CONDITION_NOT_FOUND);
 }
 
+/* As a virtual machine has it that got it as its disk: the file system on it is that machine's. */
+static void a_volume_that_is_open_but_not_mounted_is_not_mounted_by_us(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+    struct volume_usage usage;
+    char before[4096], after[4096]; /* the superblock, which a mount changes */
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 10);
+    rig_must(ops->locate(rig->backend, 1, &volume, &why));
+    scoped_fd int device = open(volume.path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(device, before, sizeof(before), 0), sizeof(before));
+    rig_must(ops->usage(rig->backend, 1, 0, true, &usage, &why));
+    rig_must(ops->sync(rig->backend, 1, &why));
+    assert_int_equal(pread(device, after, sizeof(after), 0), sizeof(after));
+    assert_memory_equal(before, after, sizeof(before));
+    assert_int_equal(usage.inodes, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
@@ -307,6 +328,7 @@ int main(void)
         TEST(a_left_over_of_the_number_is_replaced),
         TEST(space_comes_back),
         TEST(a_number_whose_thin_id_is_taken_is_refused),
+        TEST(a_volume_that_is_open_but_not_mounted_is_not_mounted_by_us),
     };
 
     if (!rig_can_run())
