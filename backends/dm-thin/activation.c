@@ -113,7 +113,7 @@ static int activation_resume(struct thin_pool *pool, const char *name)
 }
 
 /* 1 when the device was made now, 0 when it was there, or minus an errno. */
-static int activation_make(struct thin_pool *pool, uint64_t id, const char *name, bool *opened)
+static int activation_make(struct thin_pool *pool, uint64_t id, const char *name)
 {
     struct device_state state;
     char uuid[DEVICE_UUID];
@@ -125,7 +125,6 @@ static int activation_make(struct thin_pool *pool, uint64_t id, const char *name
     }
     if (error == 0 && state.leaving && device_stay(name) != 0)
         state.exists = false; /* it went just now */
-    *opened = state.exists && state.opened > 0;
     if (error == 0 && state.exists)
         return state.suspended ? activation_resume(pool, name) : 0;
     if (error != 0)
@@ -137,31 +136,29 @@ static int activation_make(struct thin_pool *pool, uint64_t id, const char *name
 
 /* A device that ends as its last user leaves keeps its name for a moment longer. A pool of the
  * operator's, who suspends it to make it larger, takes no device meanwhile. */
-static int activation_make_soon(struct thin_pool *pool, uint64_t id, const char *name, bool *opened)
+static int activation_make_soon(struct thin_pool *pool, uint64_t id, const char *name)
 {
     const struct timespec moment = {.tv_nsec = 5000000};
-    int result = activation_make(pool, id, name, opened);
+    int result = activation_make(pool, id, name);
 
     for (unsigned i = 0; (result == -EBUSY || (result == -EINVAL && pool->origin == THIN_GIVEN)) &&
                          i < ACTIVATION_TRIES;
          i++) {
         nanosleep(&moment, NULL);
-        result = activation_make(pool, id, name, opened);
+        result = activation_make(pool, id, name);
     }
     return result;
 }
 
-int activation_begin(struct thin_pool *pool, struct inventory_item *item, bool *opened,
-                     struct reason *why)
+int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why)
 {
     char name[DEVICE_NAME], path[DEVICE_PATH];
-    bool found_open;
 
     pthread_mutex_t *lock = &pool->activations[item->id % THIN_ACTIVATIONS];
 
     name_volume(pool->name, item->id, name);
     pthread_mutex_lock(lock);
-    int made = activation_make_soon(pool, item->id, name, opened ? opened : &found_open);
+    int made = activation_make_soon(pool, item->id, name);
     STEP("dm-thin.volume-activated");
     if (made == 1)
         made = activation_replay(pool, item, device_path(name, path));

@@ -10,10 +10,8 @@
 #include "backends/dm-thin/thin_pool.h"
 
 /* Makes the device of a volume that is in the inventory, or finds it, and takes back a removal that
- * waits. On the way a journal left open by a crash is replayed, and *ITEM's figures are noted.
- * *OPENED, which may be NULL: whether somebody has it open. */
-int activation_begin(struct thin_pool *pool, struct inventory_item *item, bool *opened,
-                     struct reason *why);
+ * waits. On the way a journal left open by a crash is replayed, and *ITEM's figures are noted. */
+int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why);
 
 /* device_look() at the device NAME of a volume; when it is there, brings item->mapped up to date
  * (and notes it) on the way. 0 or minus an errno. */

@@ -36,7 +36,7 @@ static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, b
     else if (state.live)
         (void)activation_note(pool, item, path);
     else if (make && item->inodes == INVENTORY_UNKNOWN)
-        (void)activation_begin(pool, item, NULL, NULL);
+        (void)activation_begin(pool, item, NULL);
 }
 
 /* What was shared at birth, when this daemon was not there: the parent, which changes no more,

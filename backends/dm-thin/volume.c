@@ -213,7 +213,7 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "volume %" PRIu64 " of the pool %s is still mounted or open", id, pool->name);
     if (error == 0 && item.mapped != item.born) {
-        if (activation_begin(pool, &item, NULL, NULL) == 0)
+        if (activation_begin(pool, &item, NULL) == 0)
             volume_discard(pool, device_path(name, path));
         state.exists = true; /* made perhaps, also where its journal could not be replayed */
     }
@@ -249,13 +249,13 @@ int volume_rest(struct thin_pool *pool, uint64_t id, struct reason *why)
 
 /* Its device, there to be opened. Whoever has it may write from now on. */
 static int volume_begin(struct thin_pool *pool, uint64_t id, struct inventory_item *item,
-                        struct volume *volume, bool *opened, struct reason *why)
+                        struct volume *volume, struct reason *why)
 {
     char name[DEVICE_NAME], path[DEVICE_PATH];
 
     if (!inventory_find(&pool->inventory, id, item))
         return volume_no_such(pool, id, why);
-    int result = activation_begin(pool, item, opened, why);
+    int result = activation_begin(pool, item, why);
     if (result != 0)
         return result;
     item->clean = false;
@@ -271,7 +271,7 @@ int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, st
 {
     struct inventory_item item;
 
-    return volume_begin(pool, id, &item, volume, NULL, why);
+    return volume_begin(pool, id, &item, volume, why);
 }
 
 int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
@@ -321,13 +321,12 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
     struct inventory_item item;
     struct volume volume;
     scoped_fd int device = -1;
-    bool opened = false;
-    int result = volume_begin(pool, id, &item, &volume, &opened, why);
+    int result = volume_begin(pool, id, &item, &volume, why);
 
     if (result != 0)
         return result;
     int error = 0;
-    if (opened && mount_is_anywhere(volume.path, volume.fstype))
+    if (mount_is_anywhere(volume.path, volume.fstype))
         error = volume_sync_mounted(pool, &item, &volume);
     if (error == 0) {
         /* the device's own flush makes the pool commit */

@@ -45,12 +45,15 @@ e2e_agrees() {
         rig_fail "a check beside containerd says: $(cat "$RIG_DIR/said")"
 }
 
+# The snapshot that none of the others stands on; lines of key and parent come in.
+e2e_leaf() { awk '{ keys[$1]; parents[$2] } END { for (key in keys) if (!(key in parents)) print key }'; }
+
 # e2e_lose ARCHIVE: takes the last layer of its image, which is all there is, away behind containerd's back; a check
 # names it, and what the check says to do makes it anew.
 e2e_lose() {
     local key name forget
     e2e_agrees
-    key=$(e2e_keys | awk '{ keys[$1]; parents[$2] } END { for (key in keys) if (!(key in parents)) print key }')
+    key=$(e2e_keys | e2e_leaf)
     name=${key#*/*/}
     forget="ctr -n $CONTAINERD_NAMESPACE snapshots --snapshotter cowsnap rm $name"
     "$CONTAINERD_BIN/ctr" -a "$COWSNAPD_SOCKET" snapshots --snapshotter cowsnap rm "$key"
@@ -77,7 +80,7 @@ e2e_spoil() {
     grep -q "^Files compared with what layers had: $2 snapshots;" "$RIG_DIR/said" ||
         rig_fail "a comparison of $2 layers says: $(cat "$RIG_DIR/said")"
     [ "$E2E_BACKEND" = dm-thin ] || return 0
-    key=$(ctr snapshots --snapshotter cowsnap ls | awk '$3 == "Committed" { keys[$1]; parents[$2] } END { for (key in keys) if (!(key in parents)) print key }')
+    key=$(e2e_snapshots ls | awk '$3 == "Committed"' | e2e_leaf)
     e2e_snapshots view spoil "$key" >/dev/null
     device=$(e2e_snapshots mounts "$spoilt" spoil | grep -o '/dev/mapper/[^ ]*')
     mkdir -p "$spoilt"

@@ -3,7 +3,6 @@
 
 #include "backends/dm-thin/name.h"
 #include "base/log.h"
-#include "base/scoped.h"
 #include "unit/cmocka_setup.h"
 
 #include <fcntl.h>
@@ -13,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool rig_can_run(void)
 {
