@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /*
- * Why these settings (docs/btrfs.md has the figures):
+ * Why these settings (docs/btrfs.md tells users):
  *   -n 4096        small nodes: unpacking is 15 to 20 % faster; attributes are limited to 3.9 KiB
  *   -m single      the file lies on one disk: a second copy of the metadata beside the first would
  *                  cost every commit and save little, and images can be pulled again

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Items read before an answer has to do with the last known figure: about a millisecond's work on
- * the machine where docs/btrfs.md was measured. */
+ * the machine of docs/performance.md. */
 #define USAGE_ITEMS 2048
 /* Read at a time, so that the bound is not overrun by much. */
 #define USAGE_BATCH 512

@@ -176,7 +176,7 @@ static const struct command_flag flags[] = {
 const struct command command_check = {
     .name = "check",
     .words = "[KEY...]",
-    .summary = "Compare the store with the pool, and mend what is safe to mend",
+    .summary = "Compare the store with the pool; with --repair, mend what is safe to mend",
     .details =
         "      --repair          mend what is safe: end volumes that no snapshot has; remove\n"
         "                        snapshots that lost their volume and records that cannot be\n"

@@ -120,7 +120,7 @@ const struct command command_containerd_config = {
     .details =
         "      --version N       for containerd N, such as 1.6, 1.7.24 or 2 (what 'containerd\n"
         "                        --version' says)\n"
-        "      --root DIR        cowsnapd's root, if it cannot be asked (/var/lib/cowsnap)\n"
+        "      --root DIR        cowsnapd's root (the running one's, or /var/lib/cowsnap)\n"
         "\n"
         "Address and root are those of the cowsnapd that answers on the socket; when none does,\n"
         "as before its first start, they are taken from the options. Needs no privileges.\n",

@@ -43,7 +43,7 @@ struct config {
     struct {
         const char *io_engine;   /* "auto", "io_uring" or "plain"; auto */
         unsigned writers;        /* threads that write one layer; 0: fit for the machine */
-        unsigned concurrent;     /* layers written at once; 0: fit for the machine */
+        unsigned concurrent;     /* layers written at once, more wait; 0: eight */
         bool verify_blobs;       /* check the blob's own digest too; false */
         uint64_t size_limit;     /* uncompressed bytes of one layer; 0: none */
         unsigned ratio_limit;    /* times its blob that a large one may inflate to; 0: any; 500 */

@@ -93,7 +93,6 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                 .content_root = config->content_root,
                                 .engine = daemon->engine,
                                 .writers = config->apply.writers,
-                                .concurrent = config->apply.concurrent,
                                 .verify_blobs = config->apply.verify_blobs,
                                 .size_limit = config->apply.size_limit,
                                 .ratio_limit = config->apply.ratio_limit,
@@ -114,6 +113,7 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                               .address = config->address,
                                               .content_root = config->content_root},
                                     .workers = config->server.workers,
+                                    .layers = config->apply.concurrent,
                                     .queue_limit = config->server.queue_limit};
 
     return server_open(&daemon->server, &server, why);
@@ -210,11 +210,13 @@ int main(int argc, char **argv)
     umask(0); /* every mode is meant as it is written */
     signals_block();
     result = options_configure(&options, &daemon.config, &why);
-    if (result == 0) {
-        log_setup(daemon.config.log.level, daemon.config.log.format);
-        limits_raise();
-        result = daemon_start(&daemon, &why);
+    if (result) { /* a value that is not allowed does not heal by itself, as a missing device may */
+        config_clear(&daemon.config);
+        return complain(result == CONDITION_INVALID ? EXIT_USAGE : EXIT_FAILED, &why);
     }
+    log_setup(daemon.config.log.level, daemon.config.log.format);
+    limits_raise();
+    result = daemon_start(&daemon, &why);
     if (result == 0) {
         int signal_number = signals_wait();
 

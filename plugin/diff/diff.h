@@ -25,9 +25,8 @@ struct diff_options {
     const char *content_root;       /* folder that holds blobs/<algorithm>/<hex>; copied */
     const struct io_engine *engine; /* borrowed */
     unsigned writers;               /* threads of one Apply; 0 for a number fit for this machine */
-    unsigned concurrent;  /* Applies at once; more wait. 0 for a number fit for the machine */
-    bool verify_blobs;    /* check the blob's own bytes against the descriptor's digest */
-    uint64_t size_limit;  /* uncompressed bytes of one layer, 0 for no limit */
+    bool verify_blobs;              /* check the blob's own bytes against the descriptor's digest */
+    uint64_t size_limit;            /* uncompressed bytes of one layer, 0 for no limit */
     unsigned ratio_limit; /* times its blob that a layer may inflate to (layer.h), 0 for any */
     bool refuse_devices;  /* layers with device nodes are refused */
     bool record_content;  /* what layers write is noted, for snapshots_check_content() */

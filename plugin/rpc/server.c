@@ -44,7 +44,8 @@
 
 #define SHORT_WORKERS_LEAST 16
 #define SHORT_WORKERS_MOST 64
-#define LONG_WORKERS 8
+#define LAYER_WORKERS 8 /* unless the options say otherwise */
+#define LONG_WORKERS 4
 #define QUEUE_LIMIT 1024
 #define STREAMS_BEYOND 1024 /* calls of a connection that can be told that too many wait */
 #define HELD_LIMIT ((size_t)4 * MESSAGE_LIMIT) /* bytes of requests that wait for a worker */
@@ -69,7 +70,7 @@ struct slot {
 struct server {
     struct services services;
     struct socket_file socket;
-    struct workers *short_lane, *long_lane;
+    struct workers *short_lane, *layer_lane, *long_lane;
     grpc_server *core;
     grpc_completion_queue *queue;
     struct acceptor *acceptor;
@@ -206,6 +207,18 @@ static bool is_short_look(const struct server *server, const struct method *meth
     return method->lane == LANE_READ || (method->lane == LANE_LOOK && server->looks_are_short);
 }
 
+static struct workers *lane_of(const struct server *server, const struct method *method)
+{
+    switch (method->lane) {
+    case LANE_LAYER:
+        return server->layer_lane;
+    case LANE_LONG:
+        return server->long_lane;
+    default:
+        return server->short_lane;
+    }
+}
+
 /* Runs a call that has its request, or finds a worker for it. */
 static int dispatch(struct call *call, struct reason *why)
 {
@@ -228,10 +241,8 @@ static int dispatch(struct call *call, struct reason *why)
         result =
             refuse(why, CONDITION_EXHAUSTED,
                    "the daemon is busy: %zu bytes of requests wait already; try again later", held);
-    else if (slot->method->lane == LANE_LONG)
-        result = workers_submit(server->long_lane, &call->job, why);
     else
-        result = workers_submit(server->short_lane, &call->job, why);
+        result = workers_submit(lane_of(server, slot->method), &call->job, why);
     if (result)
         atomic_fetch_sub(&server->held, length);
     return result;
@@ -355,7 +366,11 @@ static int make_lanes(struct server *server, const struct server_options *option
     result = workers_open(&server->short_lane, "cowsnap-call", count, limit, why);
     if (result)
         return result;
-    return workers_open(&server->long_lane, "cowsnap-layer", LONG_WORKERS, limit, why);
+    count = options->layers ? options->layers : LAYER_WORKERS;
+    result = workers_open(&server->layer_lane, "cowsnap-layer", count, limit, why);
+    if (result)
+        return result;
+    return workers_open(&server->long_lane, "cowsnap-long", LONG_WORKERS, limit, why);
 }
 
 static void down_done(struct tag *tag, bool ok)
@@ -483,6 +498,7 @@ struct server *server_close(struct server *server, unsigned grace_seconds)
         drain(server, grace_seconds);
     }
     workers_close(server->short_lane);
+    workers_close(server->layer_lane);
     workers_close(server->long_lane);
     if (server->queue) {
         grpc_completion_queue_shutdown(server->queue);

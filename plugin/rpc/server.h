@@ -27,6 +27,7 @@ struct server_options {
     struct server_facts facts;
     bool looks_are_short; /* as the backend's, backends/backend.h */
     unsigned workers;     /* threads for calls that are short; 0 for a number fit for the machine */
+    unsigned layers;      /* layers applied at once, more wait; 0 for eight */
     unsigned queue_limit; /* calls waiting for a worker; more are RESOURCE_EXHAUSTED. 0: default */
 };
 

@@ -32,10 +32,11 @@ typedef int method_handler(struct call *call, const ProtobufCMessage *request,
                            const struct services *services, struct reason *why);
 
 enum method_lane {
-    LANE_READ,    /* on the thread that polls, if another can take over: a read of the store */
-    LANE_LOOK,    /* asks the backend, too: as LANE_READ where that is short, else as LANE_SHORT */
-    LANE_SHORT,   /* on a worker; blocks for milliseconds */
-    LANE_LONG,    /* on a worker of its own pool: seconds to minutes */
+    LANE_READ,  /* on the thread that polls, if another can take over: a read of the store */
+    LANE_LOOK,  /* asks the backend, too: as LANE_READ where that is short, else as LANE_SHORT */
+    LANE_SHORT, /* on a worker; blocks for milliseconds */
+    LANE_LAYER, /* on a worker of those that apply layers, of which there are few: CPU and memory */
+    LANE_LONG,  /* on a worker of a third kind: seconds to minutes, mostly waiting */
     LANE_AT_ONCE, /* on the thread that polls: never blocks */
 };
 

@@ -27,6 +27,24 @@ layer() {
     snapshot commit "$1" extract
 }
 
+# ---- a daemon that does not start: 2 for what does not heal by itself, 1 for what may ----
+
+# daemon_refused STATUS SENTENCE [OPTIONS…]: how cowsnapd ends with them.
+daemon_refused() {
+    status=0
+    "$COWSNAPD" "${@:3}" >"$out" 2>"$err" </dev/null || status=$?
+    is "$status $(cat "$err")" "$1 cowsnapd: $2"
+}
+check 'an option of the daemon that is none' daemon_refused 2 \
+    '"--rot" is not an option; did you mean --root?' --rot "$RIG_DIR"
+check 'a value of an option that is none' daemon_refused 2 \
+    '--log-level: must be "debug", "info", "warn" or "error", not "loud"' --log-level loud
+printf '[pool]\nsiez = 1\n' >"$RIG_DIR/wrong.toml"
+check 'a setting that is none' daemon_refused 2 \
+    "$RIG_DIR/wrong.toml:2: pool.siez is not a setting; did you mean pool.size?" --config "$RIG_DIR/wrong.toml"
+check 'a file of settings that is not there' daemon_refused 1 \
+    "cannot open the configuration file \"$RIG_DIR/none.toml\": No such file or directory" --config "$RIG_DIR/none.toml"
+
 # ---- without a daemon ----
 
 dead=$RIG_DIR/dead.sock

@@ -8,21 +8,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void open_both(struct rig *rig, unsigned workers, unsigned queue_limit)
+static void open_both(struct rig *rig, struct server_options options)
 {
     struct reason why = {0};
-    struct server_options options = {
-        .address = rig->address,
-        .facts = {.backend = "fake",
-                  .io_engine = "none",
-                  .root = rig->folder,
-                  .address = rig->address,
-                  .content_root = "/content"},
-        .looks_are_short = true,
-        .workers = workers,
-        .queue_limit = queue_limit,
-    };
 
+    options.address = rig->address;
+    options.facts = (struct server_facts){.backend = "fake",
+                                          .io_engine = "none",
+                                          .root = rig->folder,
+                                          .address = rig->address,
+                                          .content_root = "/content"};
+    options.looks_are_short = true;
     if (server_open(&rig->server, &options, &why) || client_open(&rig->client, rig->address, &why))
         fail_msg("%s", why.text);
 }
@@ -36,16 +32,16 @@ int rig_setup(void **state)
     if (!mkdtemp(rig->folder))
         return -1;
     snprintf(rig->address, sizeof(rig->address), "%s/s/cowsnap.sock", rig->folder);
-    open_both(rig, 0, 0);
+    open_both(rig, (struct server_options){0});
     *state = rig;
     return 0;
 }
 
-void rig_restart(struct rig *rig, unsigned workers, unsigned queue_limit)
+void rig_restart(struct rig *rig, struct server_options numbers)
 {
     rig->client = client_close(rig->client);
     rig->server = server_close(rig->server, 5);
-    open_both(rig, workers, queue_limit);
+    open_both(rig, numbers);
 }
 
 int rig_teardown(void **state)

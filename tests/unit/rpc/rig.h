@@ -20,7 +20,8 @@ struct rig {
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
-/* The server again, with other numbers of workers and of calls that may wait. */
-void rig_restart(struct rig *rig, unsigned workers, unsigned queue_limit);
+/* The server again, with the numbers of workers, of layers at once, and of calls that may wait in
+ * NUMBERS; the rest of it is not looked at. */
+void rig_restart(struct rig *rig, struct server_options numbers);
 
 #endif

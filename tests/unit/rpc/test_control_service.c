@@ -204,7 +204,7 @@ static void a_reader_that_leaves_ends_the_list(void **state)
     struct client_call *call;
     ProtobufCMessage *reply;
 
-    rig_restart(rig, 1, 4);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 4});
     fakes_set_list(1000000, 3);
     assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
     assert_int_equal(client_next(call, &reply, &why), 0);

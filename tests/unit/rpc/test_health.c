@@ -104,7 +104,7 @@ static void health_answers_when_every_worker_is_busy(void **state)
     ProtobufCMessage *reply;
     int status;
 
-    rig_restart(rig, 1, 1);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 1});
     assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
     fakes_await_gate(1);
     assert_int_equal(check(rig, "", &status), 0);

@@ -266,7 +266,7 @@ static void a_reader_that_leaves_ends_the_stream(void **state)
     struct client_call *call;
     ProtobufCMessage *reply;
 
-    rig_restart(rig, 1, 4);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 4});
     fakes_set_list(100000, 1000);
     assert_int_equal(client_begin(&call, rig->client, &request, &why), 0);
     assert_int_equal(client_next(call, &reply, &why), 0);
@@ -369,7 +369,7 @@ static void a_call_whose_deadline_passed_in_the_queue_is_not_begun(void **state)
     struct rig *rig = *state;
     struct client_call *first, *late, *last;
 
-    rig_restart(rig, 1, 10);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 10});
     first = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
     late = begin_remove(rig, "late", 30);
@@ -389,7 +389,7 @@ static void too_many_calls_are_refused_and_the_others_served(void **state)
     struct rig *rig = *state;
     struct client_call *running, *waiting;
 
-    rig_restart(rig, 1, 1);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 1});
     running = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
     waiting = begin_remove(rig, "x", 0);
@@ -407,7 +407,7 @@ static void requests_that_wait_take_a_bounded_amount_of_memory(void **state)
     struct rig *rig = *state;
     struct client_call *running, *waiting[4];
 
-    rig_restart(rig, 1, 100);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 100});
     running = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
     for (int i = 0; i < 4; i++)
@@ -436,13 +436,29 @@ static void stat_does_not_wait_behind_layers(void **state)
         assert_int_equal(end(layers[i]), 0);
 }
 
+static void so_many_layers_are_applied_at_once_as_was_said(void **state)
+{
+    struct rig *rig = *state;
+    struct client_call *layers[3];
+
+    rig_restart(rig, (struct server_options){.layers = 2, .queue_limit = 1});
+    for (unsigned i = 0; i < 2; i++)
+        layers[i] = begin_apply(rig, "sha256:gate", 0);
+    fakes_await_gate(2);
+    layers[2] = begin_apply(rig, "sha256:gate", 0);
+    assert_int_equal(end(begin_apply(rig, "sha256:x", 0)), CONDITION_EXHAUSTED); /* it waits */
+    fakes_open_gate();
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(end(layers[i]), 0);
+}
+
 /* The first two take the thread that polls and the only worker, in whatever order. */
 static void reads_that_last_hold_up_nobody_else(void **state)
 {
     struct rig *rig = *state;
     struct client_call *lasting[2], *waiting;
 
-    rig_restart(rig, 1, 1);
+    rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 1});
     for (unsigned i = 0; i < 2; i++) {
         lasting[i] = begin_stat(rig, "gate", 0);
         fakes_await_gate(i + 1);
@@ -605,7 +621,7 @@ static void a_server_can_be_opened_and_closed_many_times(void **state)
     struct rig *rig = *state;
 
     for (int i = 0; i < 10; i++) {
-        rig_restart(rig, 2, 2);
+        rig_restart(rig, (struct server_options){.workers = 2, .queue_limit = 2});
         assert_int_equal(end(begin_stat(rig, "x", 0)), 0);
     }
 }
@@ -657,6 +673,7 @@ int main(void)
         in_rig(too_many_calls_are_refused_and_the_others_served),
         in_rig(requests_that_wait_take_a_bounded_amount_of_memory),
         in_rig(stat_does_not_wait_behind_layers),
+        in_rig(so_many_layers_are_applied_at_once_as_was_said),
         in_rig(reads_that_last_hold_up_nobody_else),
         in_rig(the_turn_is_taken_again_and_again),
         in_rig(many_threads_may_call),
