@@ -48,7 +48,7 @@ const struct setting settings[] = {
     {"log.level", "log-level", SETTING_CHOICE, AT(log.level), .names = log_levels},
     {"log.format", "log-format", SETTING_CHOICE, AT(log.format), .names = log_formats},
     {"apply.io_engine", "io-engine", SETTING_NAME, AT(apply.io_engine), .names = io_engines},
-    {"apply.writers", NULL, SETTING_NUMBER, AT(apply.writers), .most = 64},
+    {"apply.writers", NULL, SETTING_NUMBER, AT(apply.writers), .most = 32},
     {"apply.concurrent", NULL, SETTING_NUMBER, AT(apply.concurrent), .most = 64},
     {"apply.verify_blobs", NULL, SETTING_SWITCH, AT(apply.verify_blobs)},
     {"apply.size_limit", NULL, SETTING_SIZE, AT(apply.size_limit), .least = MIB, .most = EIB},

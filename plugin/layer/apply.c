@@ -341,6 +341,8 @@ static int apply_file(struct apply *apply, struct directory *parent, const char 
         result = apply_file_data(apply, entry, reader, &sum, why);
     if (!result)
         result = writer_pool_end(apply->tree->writers, why);
+    /* Again: a look for room in the midst of its data may have settled all but this file. */
+    directory_cache_handed(apply->tree->cache, parent);
     manifest_put(apply->tree->manifest, parent->name, base, entry, false, "", sum);
     return result;
 }
@@ -394,20 +396,42 @@ static int apply_named(struct apply *apply, const char *clean, const struct entr
     return result;
 }
 
+/* What ENTRY takes beside its data. */
+static uint64_t apply_weight(const struct entry *entry)
+{
+    uint64_t bytes = ROOM_ENTRY;
+
+    for (size_t i = 0; i < entry->xattr_count; i++)
+        bytes += strlen(entry->xattrs[i].name) + entry->xattrs[i].length;
+    return bytes;
+}
+
+/* Folders that were missing on the way to an entry, which told nothing of them: a name of 4 KiB
+ * may make 2,000. INODES is how many there were before the entry. */
+static int apply_weigh_implied(struct apply *apply, uint64_t inodes, struct reason *why)
+{
+    uint64_t made = apply->tree->inodes - inodes;
+
+    return made > 1 ? room_take(&apply->room, (made - 1) * ROOM_ENTRY, why) : 0;
+}
+
 int apply_entry(struct apply *apply, const struct entry *entry, struct tar_reader *reader,
                 struct reason *why)
 {
+    uint64_t inodes = apply->tree->inodes;
     char clean[PATH_ROOM];
     int result = apply_cancelled(apply, why);
 
     if (!result)
-        result = room_take(&apply->room, ROOM_ENTRY, why);
+        result = room_take(&apply->room, apply_weight(entry), why);
     if (!result)
         result = path_clean(entry->name, clean, why);
     if (!result && clean[0] == '\0') /* the target itself: its metadata are the snapshot's */
         return 0;
     if (!result)
         result = apply_named(apply, clean, entry, reader, why);
+    if (!result)
+        result = apply_weigh_implied(apply, inodes, why);
     /* A file's error names another entry, perhaps: one that a writer was still busy with. */
     if (result)
         return amend(why, result, "entry %s", quoted(bytes_of(entry->name)));

@@ -6,6 +6,7 @@
 #include "layer/spill.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,10 +38,18 @@ static int manifest_write(struct manifest *manifest)
     return result < 0 ? failure(&manifest->why, -result, "note what a layer wrote") : result;
 }
 
+/* Gives its room back, too. */
 static void manifest_flush(struct manifest *manifest)
 {
-    if (!manifest->error)
+    if (!manifest->error && manifest->offset + manifest->used > MANIFEST_MOST)
+        manifest->error = refuse(&manifest->why, CONDITION_EXHAUSTED,
+                                 "its names take more than %" PRIu64 " MiB", MANIFEST_MOST >> 20);
+    else if (!manifest->error)
         manifest->error = manifest_write(manifest);
+    if (manifest->error && manifest->offset > 0) {
+        (void)ftruncate(manifest->fd, 0);
+        manifest->offset = 0;
+    }
     manifest->sum = content_sum_add(manifest->sum, manifest->buffer, manifest->used);
     manifest->offset += manifest->used;
     manifest->used = 0;
@@ -61,10 +70,8 @@ static void manifest_add(struct manifest *manifest, struct manifest_record *reco
 
     record->name_length = (uint16_t)(before + slash + length);
     record->link_length = (uint16_t)target;
-    if (before + length + target > 2 * PATH_ROOM - 2) { /* no name of the kernel's is that long */
-        manifest->error = failure(&manifest->why, ENAMETOOLONG, "note what a layer wrote");
+    if (before + slash + length >= PATH_ROOM || target >= PATH_ROOM)
         return;
-    }
     if (manifest->used + sizeof(*record) + before + slash + length + target > MANIFEST_BUFFER)
         manifest_flush(manifest);
     manifest_append(manifest, record, sizeof(*record));

@@ -5,7 +5,8 @@
 /*
  * What a layer wrote, name by name, so that damage can be found later (manifest_check.h). It is one
  * file: a mark, records in the order of the archive, of which the last of a name counts, and an end
- * with a sum over all. One without its end tells nothing. Numbers are as the machine has them.
+ * with a sum over all. One without its end tells nothing. Numbers are as the machine has them. What
+ * lies deeper than a path can name is not in it.
  *
  * It is kept by the thread that applies the layer, and written without a sync: after a loss of
  * power it may be missing, which takes nothing from the layer.
@@ -25,7 +26,10 @@ enum manifest_what {
 };
 
 #define MANIFEST_MARK "cowsnap content\n" /* 16 bytes */
-#define MANIFEST_ANY_MODE UINT32_MAX      /* mode and owner are not known: a missing parent */
+/* Bytes at most, some three million names: it lies on a disk that no limit of a layer watches, and
+ * names that differ in little take more room here than in the layer. */
+#define MANIFEST_MOST (UINT64_C(256) << 20)
+#define MANIFEST_ANY_MODE UINT32_MAX /* mode and owner are not known: a missing parent */
 
 /* A record; NAME_LENGTH and LINK_LENGTH bytes follow, without NULs. */
 struct manifest_record {
@@ -46,8 +50,8 @@ struct manifest;
 int manifest_begin(struct manifest **manifest, int fd, struct reason *why);
 
 /* Notes ENTRY, which is BASE in the folder FOLDER (a resolved tree name) now. LINK is where a
- * symlink or hard link leads, the latter as a resolved name. All functions take NULL and do
- * nothing; what fails is told by manifest_end(). */
+ * symlink leads, "" for others. All functions take NULL and do nothing; what fails leaves the file
+ * empty at once, and is told by manifest_end(). */
 void manifest_put(struct manifest *manifest, const char *folder, const char *base,
                   const struct entry *entry, bool made, const char *link, uint64_t sum);
 /* A folder that no entry told of. */

@@ -18,9 +18,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define CHECK_READ (256u * 1024)         /* bytes of a file at a time */
-#define CHECK_MANIFEST_MOST (UINT32_MAX) /* bytes of one that is looked at */
-#define CHECK_WHAT 256                   /* of a sentence */
+#define CHECK_READ (256u * 1024) /* bytes of a file at a time */
+#define CHECK_WHAT 256           /* of a sentence */
 
 struct check {
     struct path_root root;
@@ -140,16 +139,16 @@ static int load(struct check *check, int manifest, bool *complete, struct reason
     *complete = false;
     if (fstat(manifest, &status) < 0)
         return failure(why, errno, "look at what a layer wrote");
-    if (status.st_size == 0 || (uint64_t)status.st_size > CHECK_MANIFEST_MOST)
+    if (status.st_size == 0 || (uint64_t)status.st_size > MANIFEST_MOST)
         return 0;
     check->length = (size_t)status.st_size;
     check->bytes = malloc(check->length);
     check->buffer = malloc(CHECK_READ);
     if (!check->bytes || !check->buffer)
         return failure(why, ENOMEM, "read what a layer wrote");
-    int result = spill_read(manifest, check->bytes, check->length, 0, why);
+    int result = spill_read(manifest, check->bytes, check->length, 0, NULL);
     if (result)
-        return result;
+        return failure(why, result < 0 ? -result : EIO, "read what a layer wrote");
     *complete = count_records(check);
     return *complete ? sort_records(check, why) : 0;
 }
@@ -259,16 +258,34 @@ static int compare_link(const struct check *check, struct bytes name, int fd, st
     return differs(check, name, why, "it leads elsewhere");
 }
 
-/* A name of an inode with others may have got its mode and owner by any of them: hard links are
- * entries with a mode and an owner, too. */
+/* Whether the name at AT leads to the inode that STATUS is of. */
+static bool is_same(const struct check *check, uint32_t at, const struct stat *status)
+{
+    struct bytes name = name_at(check, at);
+    char path[PATH_ROOM];
+    struct stat other;
+
+    memcpy(path, name.data, name.length);
+    path[name.length] = '\0';
+    scoped_fd int fd = path_open(&check->root, path, O_PATH);
+    return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == status->st_dev &&
+           other.st_ino == status->st_ino;
+}
+
+/* An inode with several names may have got its mode and owner by any of them: hard links are
+ * entries with a mode and an owner, too. Asked only when something differs. */
 static bool has_from_link(const struct check *check, const struct stat *status)
 {
+    if (S_ISDIR(status->st_mode) || status->st_nlink < 2)
+        return false;
     for (size_t i = 0; i < check->count; i++) {
         const struct manifest_record record = record_at(check, check->records[i]);
 
+        if (check->cancel && atomic_load(check->cancel))
+            return true; /* the caller ends at the next name */
         if (record.type == ENTRY_HARDLINK && record.what == MANIFEST_PUT &&
             record.mode == (status->st_mode & 07777) && record.uid == status->st_uid &&
-            record.gid == status->st_gid)
+            record.gid == status->st_gid && is_same(check, check->records[i], status))
             return true;
     }
     return false;
@@ -361,8 +378,8 @@ static int look_for_others(const struct check *check, const char *path, struct r
         if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0)
             continue;
         snprintf(name, sizeof(name), "%s/%s", path, item->d_name);
-        /* one that the layer took away is told by its own record */
-        if (!find(check, bytes_of(name), &at))
+        /* one that the layer took away is told by its own record; too long a name has none */
+        if (strlen(name) < PATH_ROOM && !find(check, bytes_of(name), &at))
             result = differs(check, bytes_of(name), why, "it is not of the layer");
     }
     closedir(folder);

@@ -703,6 +703,47 @@ static void what_may_not_count_yet_is_settled_before_it_is_refused(void **state)
     assert_int_equal(rig->result.file_bytes, 4 * ROOM_STEP);
 }
 
+/* A name of 4 KiB makes 2,000 folders, which are weighed as entries are. */
+static void missing_parents_take_room_as_well(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = UINT64_MAX};
+    const struct layer_room room = {watch_look, &watch};
+    char deep[2 * 2000 + 2];
+
+    rig->request.room = &room;
+    for (size_t i = 0; i < 2000; i++)
+        memcpy(deep + 2 * i, "a/", 2);
+    strcpy(deep + 2 * 2000, "f");
+    for (char top = 'a'; top <= 'c'; top++) {
+        deep[0] = top;
+        tar_builder_pax(&rig->tar, "path", deep, NULL);
+        add_file(rig, "f", "text");
+    }
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(watch.looks, 2);
+    assert_true(watch.most >= 2 * 2000 * ROOM_ENTRY);
+}
+
+static void attributes_take_room_as_well(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = UINT64_MAX};
+    const struct layer_room room = {watch_look, &watch};
+    char value[3000], name[16];
+
+    rig->request.room = &room;
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    for (int i = 0; i < 1500; i++) { /* 6 MiB as entries alone */
+        snprintf(name, sizeof(name), "f%d", i);
+        tar_builder_pax(&rig->tar, "SCHILY.xattr.user.color", value, NULL);
+        add_file(rig, name, "x");
+    }
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(watch.looks, 2);
+}
+
 static void a_layer_ends_where_no_room_is_left(void **state)
 {
     struct rig *rig = *state;
@@ -762,6 +803,8 @@ int main(void)
         with_rig(a_file_larger_than_the_file_system_takes_is_refused),
         with_rig(room_is_asked_for_at_the_start_and_on_the_way),
         with_rig(what_may_not_count_yet_is_settled_before_it_is_refused),
+        with_rig(missing_parents_take_room_as_well),
+        with_rig(attributes_take_room_as_well),
         with_rig(a_layer_ends_where_no_room_is_left),
     };
 

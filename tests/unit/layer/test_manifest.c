@@ -233,7 +233,72 @@ static void hard_links_may_change_what_they_link_to(void **state)
     assert_int_equal(apply(rig), 0);
     finds(rig, "");
     assert_int_equal(unlinkat(rig->tree.fd, "hard", 0), 0);
-    finds(rig, "hard: it is missing");
+    finds(rig, "d/f: its owner is 5:6, not 0:0; hard: it is missing");
+}
+
+/* Only those of the same file, that is. */
+static void a_hard_link_excuses_no_other_file(void **state)
+{
+    struct rig *rig = *state;
+
+    tar_builder_file(&rig->tar, "f", "f");
+    tar_builder_file(&rig->tar, "g", "g");
+    tar_builder_file(&rig->tar, "h", "h");
+    add(rig, '1', "f2", "f");
+    add(rig, '1', "h2", "h");
+    assert_int_equal(apply(rig), 0);
+    finds(rig, "");
+    assert_int_equal(fchownat(rig->tree.fd, "g", 5, 6, 0), 0); /* as the links are */
+    finds(rig, "g: its owner is 5:6, not 0:0");
+    assert_int_equal(fchmodat(rig->tree.fd, "f", 0600, 0), 0);
+    finds(rig, "f: its mode is 0600, not 0644; f: its owner is 5:6, not 0:0; f2: its mode is 0600, "
+               "not 0644; g: its owner is 5:6, not 0:0");
+}
+
+/* One layer of short names in a deep folder, by a symlink, would have a note many times its size.
+ */
+static void a_manifest_that_gets_too_large_is_given_up(void **state)
+{
+    struct rig *rig = *state;
+    struct manifest *manifest;
+    struct entry entry = {.type = ENTRY_FILE, .mode = 0644};
+    struct reason why = {0};
+    char folder[4000];
+    struct stat status;
+
+    rig->manifest = memfd_create("manifest", MFD_CLOEXEC);
+    assert_int_equal(manifest_begin(&manifest, dup(rig->manifest), NULL), 0);
+    memset(folder, 'd', sizeof(folder) - 1);
+    folder[sizeof(folder) - 1] = '\0';
+    for (uint64_t bytes = 0; bytes < MANIFEST_MOST; bytes += sizeof(folder))
+        manifest_put(manifest, folder, "f", &entry, false, "", 0);
+    assert_int_equal(fstat(rig->manifest, &status), 0);
+    assert_int_equal(status.st_size, 0); /* before the layer ends */
+    assert_int_equal(manifest_end(manifest, true, &why), CONDITION_EXHAUSTED);
+    assert_non_null(strstr(why.text, "its names take more than 256 MiB"));
+    assert_int_equal(fstat(rig->manifest, &status), 0);
+    assert_int_equal(status.st_size, 0);
+}
+
+/* They are reached by a symlink that stands for most of the path. */
+static void names_longer_than_a_path_are_left_out(void **state)
+{
+    struct rig *rig = *state;
+    char deep[2 * 2000], name[256];
+
+    for (size_t i = 0; i < sizeof(deep); i += 2)
+        memcpy(deep + i, "d/", 2);
+    deep[sizeof(deep) - 1] = '\0';
+    tar_builder_pax(&rig->tar, "path", deep, NULL);
+    add(rig, '5', "x", NULL);
+    tar_builder_pax(&rig->tar, "linkpath", deep, NULL);
+    add(rig, '2', "by", "x");
+    snprintf(name, sizeof(name), "by/%0200d", 0);
+    tar_builder_pax(&rig->tar, "path", name, NULL);
+    tar_builder_file(&rig->tar, "x", "x");
+    tar_builder_file(&rig->tar, "by/short", "y");
+    assert_int_equal(apply(rig), 0);
+    finds(rig, "");
 }
 
 static void holes_count_as_zeros(void **state)
@@ -335,6 +400,9 @@ int main(void)
         with_rig(what_the_layer_took_away_must_not_be_there),
         with_rig(the_last_entry_of_a_name_counts),
         with_rig(hard_links_may_change_what_they_link_to),
+        with_rig(a_hard_link_excuses_no_other_file),
+        with_rig(a_manifest_that_gets_too_large_is_given_up),
+        with_rig(names_longer_than_a_path_are_left_out),
         with_rig(holes_count_as_zeros),
         with_rig(a_manifest_that_is_not_whole_tells_nothing),
         with_rig(a_layer_that_fails_leaves_none),
