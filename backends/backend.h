@@ -115,7 +115,8 @@ typedef int backend_visit(void *context, uint64_t id, struct reason *why);
 struct backend_ops {
     const char *name; /* as --backend takes it */
 
-    /* locate() and usage() take microseconds mostly, and wait for nobody else's work in the pool. */
+    /* locate() and usage() take microseconds mostly, and wait for nobody else's work in the pool.
+     */
     bool looks_are_short;
 
     /* Opens the pool, makes and mounts the embedded one where that is due. On failure nothing is
@@ -153,6 +154,13 @@ struct backend_ops {
      * outlives the fd. CONDITION_NOT_FOUND when it is gone. The caller closes *DIRECTORY. */
     int (*open_root)(struct backend *backend, uint64_t id, int *directory, struct reason *why);
 
+    /* May be absent: open_root() does. The same to read only, beside others who do. */
+    int (*open_read)(struct backend *backend, uint64_t id, int *directory, struct reason *why);
+
+    /* May be absent. After syncfs(2) of the folder of open_root() has succeeded: whether the pool
+     * kept what was written. CONDITION_UNAVAILABLE: it could not, and says why. */
+    int (*confirm)(struct backend *backend, uint64_t id, struct reason *why);
+
     /* All that was written to the volume until now survives a loss of power. */
     int (*sync)(struct backend *backend, uint64_t id, struct reason *why);
 
@@ -175,8 +183,9 @@ struct backend_ops {
     /* Calls VISIT for every volume present, in any order. */
     int (*each)(struct backend *backend, backend_visit *visit, void *context, struct reason *why);
 
-    /* May be absent. Waits until the space of removed volumes is given back. */
-    int (*settle)(struct backend *backend, struct reason *why);
+    /* May be absent. Waits until the space of removed volumes is given back. CONDITION_CANCELLED
+     * soon after *CANCEL (which may be NULL) is set. */
+    int (*settle)(struct backend *backend, const atomic_bool *cancel, struct reason *why);
 
     int (*status)(struct backend *backend, struct pool_status *status, struct reason *why);
 

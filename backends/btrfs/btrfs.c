@@ -14,7 +14,7 @@
 #include <inttypes.h>
 
 /* Locks, none of which is taken while another is held: pool.checks, pool.growth, usage.lock,
- * flush.lock, settle.lock. */
+ * flush.lock. */
 struct backend {
     struct pool pool;
     struct usage_cache usage;
@@ -44,7 +44,6 @@ static void btrfs_close(struct backend *backend)
 {
     if (!backend)
         return;
-    settle_deinit(&backend->settle);
     flush_deinit(&backend->flush);
     usage_deinit(&backend->usage);
     pool_close(&backend->pool);
@@ -143,9 +142,9 @@ static int btrfs_each(struct backend *backend, backend_visit *visit, void *conte
     return subvol_each(&backend->pool, visit, context, why);
 }
 
-static int btrfs_settle(struct backend *backend, struct reason *why)
+static int btrfs_settle(struct backend *backend, const atomic_bool *cancel, struct reason *why)
 {
-    return settle_wait(&backend->settle, &backend->pool, why);
+    return settle_wait(&backend->settle, &backend->pool, cancel, why);
 }
 
 static int btrfs_status(struct backend *backend, struct pool_status *status, struct reason *why)

@@ -3,14 +3,28 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+/* syncfs(2) passes by a file system that is read-only, which btrfs also becomes when it could not
+ * write a transaction: what was in that is lost. */
+static int flush_sync(int fd)
+{
+    struct statvfs fs;
+
+    if (syncfs(fd) < 0 || fstatvfs(fd, &fs) < 0)
+        return -1;
+    if (fs.f_flag & ST_RDONLY)
+        errno = EROFS;
+    return fs.f_flag & ST_RDONLY ? -1 : 0;
+}
 
 void flush_init(struct flush *flush)
 {
     memset(flush, 0, sizeof(*flush));
     pthread_mutex_init(&flush->lock, NULL);
     pthread_cond_init(&flush->ended, NULL);
-    flush->syncfs = syncfs;
+    flush->syncfs = flush_sync;
 }
 
 void flush_deinit(struct flush *flush)

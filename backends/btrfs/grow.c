@@ -4,6 +4,7 @@
 #include "backends/embedded.h"
 #include "backends/loop.h"
 #include "backends/size_text.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/scoped.h"
 
@@ -80,7 +81,8 @@ static int grow_image(const struct pool *pool, const struct pool_growth *growth,
                       "%s cannot grow to %s: no file can be so large on the disk below", what,
                       size_text(size, text));
     if (grown < 0)
-        return failure(why, -grown, "make " IMAGE_NAME " of the pool %s larger", pool->path);
+        return disk_failure(why, -grown, pool->path, "make " IMAGE_NAME " of the pool %s larger",
+                            pool->path);
     result = grow_device(pool, why);
     if (result == 0)
         result = grow_file_system(pool, why);

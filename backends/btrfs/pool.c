@@ -5,6 +5,7 @@
 #include "backends/presence.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/owner.h"
 #include "base/scoped.h"
 
 #include <errno.h>
@@ -103,6 +104,12 @@ static int pool_open_given(struct pool *pool, const struct backend_options *opti
                       "pool.path %s is not on btrfs: mount the btrfs first, or leave pool.path out "
                       "for a pool in a file",
                       quoted(bytes_of(path)));
+    struct stat status;
+    if (fstat(pool->directory, &status) < 0)
+        return failure(why, errno, "look at pool.path %s", quoted(bytes_of(path)));
+    result = owner_check(&status, path, why); /* whoever may write it may swap volumes */
+    if (result != 0)
+        return amend(why, result, "pool.path");
     bool made = faccessat(pool->directory, POOL_OWNER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     result = presence_expect(options->presence, made, quoted(bytes_of(path)), why);
     pool->origin = POOL_GIVEN;
@@ -282,9 +289,11 @@ static int pool_claim(struct pool *pool, const char *root_path, struct reason *w
                   quoted(bytes_of(root_path)));
 }
 
-/* A shard's owner, mode and access lists are what new volumes may inherit from: set, not hoped. */
+/* A shard's owner, mode and access lists are what new volumes may inherit from: set, not hoped. One
+ * that was there is of an earlier start, or of somebody who is not to be trusted with it. */
 static int pool_open_shard(struct pool *pool, unsigned number, struct reason *why)
 {
+    struct stat status;
     char name[8];
 
     snprintf(name, sizeof(name), "%02x", number);
@@ -296,7 +305,12 @@ static int pool_open_shard(struct pool *pool, unsigned number, struct reason *wh
         return failure(why, errno, "open the folder %s/%s (move away what is there)", pool->path,
                        name);
     pool->shards[number] = shard;
-    if (!made)
+    if (!made && fstat(shard, &status) == 0 && !owner_is_trusted(status.st_uid))
+        return refuse(why, CONDITION_PRECONDITION,
+                      "the folder %s/%s belongs to user %u: cowsnapd makes it itself; move away "
+                      "what is there",
+                      pool->path, name, status.st_uid);
+    if (!made && (status.st_mode & 07777) == SHARD_MODE)
         return 0;
     (void)fremovexattr(shard, "system.posix_acl_default");
     (void)fremovexattr(shard, "system.posix_acl_access");

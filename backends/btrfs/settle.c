@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #define SETTLE_PATIENCE_MS 30000
@@ -23,45 +22,14 @@
 
 void settle_init(struct settle *settle)
 {
-    pthread_condattr_t attributes;
-
-    memset(settle, 0, sizeof(*settle));
-    settle->patience_ms = SETTLE_PATIENCE_MS;
-    pthread_mutex_init(&settle->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&settle->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    *settle = (struct settle){.patience_ms = SETTLE_PATIENCE_MS};
 }
 
-void settle_deinit(struct settle *settle)
+static void settle_pause(unsigned ms)
 {
-    pthread_mutex_lock(&settle->lock);
-    settle->stopping = true;
-    pthread_cond_broadcast(&settle->changed);
-    while (settle->waiting > 0)
-        pthread_cond_wait(&settle->changed, &settle->lock);
-    pthread_mutex_unlock(&settle->lock);
-    pthread_cond_destroy(&settle->changed);
-    pthread_mutex_destroy(&settle->lock);
-}
+    const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 
-/* Sleeps; false when all waits are to end. Called and left with the lock held. */
-static bool settle_pause(struct settle *settle, unsigned ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    while (!settle->stopping)
-        if (pthread_cond_timedwait(&settle->changed, &settle->lock, &until) == ETIMEDOUT)
-            return true;
-    return false;
+    nanosleep(&pause, NULL);
 }
 
 struct settle_list {
@@ -115,9 +83,9 @@ static int settle_wake(const struct pool *pool, struct reason *why)
     return 0;
 }
 
-/* Called and left with the lock held, which it gives up while it looks. */
-static int settle_poll(struct settle *settle, const struct pool *pool,
-                       const struct settle_list *removed, size_t left, struct reason *why)
+static int settle_poll(const struct settle *settle, const struct pool *pool,
+                       const struct settle_list *removed, size_t left, const atomic_bool *cancel,
+                       struct reason *why)
 {
     unsigned pause = SETTLE_PAUSE_LEAST_MS, waited = 0, woken = 0;
 
@@ -127,20 +95,21 @@ static int settle_poll(struct settle *settle, const struct pool *pool,
                           "%zu removed volumes of the pool %s still hold their space, perhaps "
                           "because something uses them: try again later",
                           left, pool->path);
-        if (!settle_pause(settle, pause))
-            return refuse(why, CONDITION_UNAVAILABLE, "the daemon is stopping");
+        if (cancel && atomic_load(cancel))
+            return refuse(why, CONDITION_CANCELLED,
+                          "%zu removed volumes of the pool %s still hold their space", left,
+                          pool->path);
+        settle_pause(pause);
         waited += pause;
         pause = pause * 2 < SETTLE_PAUSE_MOST_MS ? pause * 2 : SETTLE_PAUSE_MOST_MS;
 
         scoped(settle_list_free) struct settle_list now = {0};
         size_t before = left;
-        pthread_mutex_unlock(&settle->lock);
         int result = settle_look(pool, removed, &now, &left, why);
         if (!result && left == before && waited - woken >= SETTLE_WAKE_MS) {
             result = settle_wake(pool, why);
             woken = waited;
         }
-        pthread_mutex_lock(&settle->lock);
         if (result)
             return result;
         if (left < before)
@@ -149,7 +118,8 @@ static int settle_poll(struct settle *settle, const struct pool *pool,
     return 0;
 }
 
-int settle_wait(struct settle *settle, const struct pool *pool, struct reason *why)
+int settle_wait(struct settle *settle, const struct pool *pool, const atomic_bool *cancel,
+                struct reason *why)
 {
     scoped(settle_list_free) struct settle_list removed = {0};
     size_t left = 0;
@@ -162,12 +132,9 @@ int settle_wait(struct settle *settle, const struct pool *pool, struct reason *w
     if (result)
         return result;
 
-    pthread_mutex_lock(&settle->lock);
     settle->waiting++;
-    result = settle_poll(settle, pool, &removed, left, why);
+    result = settle_poll(settle, pool, &removed, left, cancel, why);
     settle->waiting--;
-    pthread_cond_broadcast(&settle->changed);
-    pthread_mutex_unlock(&settle->lock);
     if (result != 0)
         return result;
 

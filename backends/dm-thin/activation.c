@@ -19,10 +19,15 @@
 int activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name,
                        struct device_state *state)
 {
-    char line[DEVICE_LINE];
+    char line[DEVICE_LINE], uuid[DEVICE_UUID], ours[DEVICE_UUID];
     uint64_t sectors;
-    int error = device_status(name, line, state);
+    int error = device_status(name, line, state, uuid);
 
+    name_volume_uuid(pool->name, item->id, ours);
+    if (error == 0 && strcmp(uuid, ours) != 0) { /* somebody else's, of that name */
+        *state = (struct device_state){0};
+        return 0;
+    }
     if (error == 0 && line_parse_thin_status(line, &sectors)) {
         item->mapped = sectors / pool->block_sectors;
         inventory_update(&pool->inventory, *item);
@@ -95,7 +100,7 @@ static int activation_replay(struct thin_pool *pool, struct inventory_item *item
         return 0;
     item->clean = false; /* the next try has to replay it, too, if this one fails */
     inventory_update(&pool->inventory, *item);
-    return mount_detached(path, fstype, &root);
+    return mount_detached(path, fstype, MOUNT_WRITABLE, &root);
 }
 
 /* A clone may be under way for which the device has to stay suspended: what is so while there is
@@ -112,26 +117,37 @@ static int activation_resume(struct thin_pool *pool, const char *name)
     return error;
 }
 
-/* 1 when the device was made now, 0 when it was there, or minus an errno. */
+/* How a volume's device came about. */
+enum activation {
+    ACTIVATION_FOUND_OPEN, /* somebody has it: mounted, most likely, by which it was replayed */
+    ACTIVATION_FOUND,
+    ACTIVATION_MADE,
+};
+
+/* An enum activation, or minus an errno. -EEXIST: the device of that name is somebody else's. */
 static int activation_make(struct thin_pool *pool, uint64_t id, const char *name)
 {
     struct device_state state;
-    char uuid[DEVICE_UUID];
-    int error = device_look(name, &state, NULL);
+    char uuid[DEVICE_UUID], found[DEVICE_UUID];
+    int error = device_look(name, &state, found);
 
+    name_volume_uuid(pool->name, id, uuid);
+    if (error == 0 && state.exists && strcmp(found, uuid) != 0)
+        return -EEXIST;
     if (error == 0 && state.exists && !state.live) { /* an interrupted try */
         error = device_remove(name, false);
         state.exists = false;
     }
     if (error == 0 && state.leaving && device_stay(name) != 0)
         state.exists = false; /* it went just now */
-    if (error == 0 && state.exists)
-        return state.suspended ? activation_resume(pool, name) : 0;
+    if (error == 0 && state.exists && state.suspended)
+        error = activation_resume(pool, name);
     if (error != 0)
         return error;
-    name_volume_uuid(pool->name, id, uuid);
+    if (state.exists)
+        return state.opened > 0 ? ACTIVATION_FOUND_OPEN : ACTIVATION_FOUND;
     error = thin_pool_activate(pool, name, uuid, thin_id(id), pool->label.volume_sectors);
-    return error ? error : 1;
+    return error ? error : ACTIVATION_MADE;
 }
 
 /* A device that ends as its last user leaves keeps its name for a moment longer. A pool of the
@@ -150,21 +166,51 @@ static int activation_make_soon(struct thin_pool *pool, uint64_t id, const char 
     return result;
 }
 
+int activation_bare(struct thin_pool *pool, uint64_t id)
+{
+    pthread_mutex_t *lock = &pool->activations[id % THIN_ACTIVATIONS];
+    char name[DEVICE_NAME];
+
+    name_volume(pool->name, id, name);
+    pthread_mutex_lock(lock);
+    int made = activation_make_soon(pool, id, name);
+    pthread_mutex_unlock(lock);
+    return made < 0 ? made : 0;
+}
+
+/* A device that is there was perhaps left by a try that could not replay, or was killed before. */
+static int activation_make_whole(struct thin_pool *pool, struct inventory_item *item,
+                                 const char *name)
+{
+    char path[DEVICE_PATH];
+    int made = activation_make_soon(pool, item->id, name);
+    struct inventory_item now = {.whole = false};
+
+    STEP("dm-thin.volume-activated");
+    (void)inventory_find(&pool->inventory, item->id, &now);
+    if (made < 0 || made == ACTIVATION_FOUND_OPEN || (made == ACTIVATION_FOUND && now.whole))
+        return made;
+    int error = activation_replay(pool, item, device_path(name, path));
+    inventory_mark(&pool->inventory, item->id, error == 0);
+    return error;
+}
+
 int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why)
 {
-    char name[DEVICE_NAME], path[DEVICE_PATH];
-
     pthread_mutex_t *lock = &pool->activations[item->id % THIN_ACTIVATIONS];
+    char name[DEVICE_NAME];
 
     name_volume(pool->name, item->id, name);
     pthread_mutex_lock(lock);
-    int made = activation_make_soon(pool, item->id, name);
-    STEP("dm-thin.volume-activated");
-    if (made == 1)
-        made = activation_replay(pool, item, device_path(name, path));
+    int made = activation_make_whole(pool, item, name);
     pthread_mutex_unlock(lock);
     if (made >= 0)
         return 0;
+    if (made == -EEXIST)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "the device %s is not cowsnap's, though it has the name of volume %" PRIu64
+                      ": give it another (`dmsetup rename`)",
+                      name, item->id);
     int result = thin_pool_failure(pool, why, -made, "activate volume %" PRIu64, item->id);
     return result == -ENODATA ? refuse(why, CONDITION_NOT_FOUND,
                                        "volume %" PRIu64 " of the pool %s", item->id, pool->name)

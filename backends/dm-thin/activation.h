@@ -13,8 +13,12 @@
  * waits. On the way a journal left open by a crash is replayed, and *ITEM's figures are noted. */
 int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why);
 
+/* The device alone, for who reads no file system on it. 0 or minus an errno. */
+int activation_bare(struct thin_pool *pool, uint64_t id);
+
 /* device_look() at the device NAME of a volume; when it is there, brings item->mapped up to date
- * (and notes it) on the way. 0 or minus an errno. */
+ * (and notes it) on the way. One of that name that is somebody else's is not there. 0 or minus an
+ * errno. */
 int activation_measure(struct thin_pool *pool, struct inventory_item *item, const char *name,
                        struct device_state *state);
 

@@ -49,7 +49,7 @@ static int base_tidy(struct thin_pool *pool, const char *device, struct reason *
 {
     scoped_fd int root = -1;
     struct statvfs fs;
-    int error = mount_detached(device, pool->label.file_system, &root);
+    int error = mount_detached(device, pool->label.file_system, MOUNT_WRITABLE, &root);
 
     if (error == -ENODEV)
         return refuse(
@@ -87,7 +87,7 @@ static int base_fill(struct thin_pool *pool, const char *name, struct reason *wh
         return result;
     if (fsync(device) < 0)
         return thin_pool_failure(pool, why, errno, "write the base volume to disk");
-    int error = device_status(name, line, NULL);
+    int error = device_status(name, line, NULL, NULL);
     if (error != 0 || !line_parse_thin_status(line, &pool->base_mapped))
         return failure(why, -error, "size of the base volume");
     pool->base_mapped /= pool->block_sectors;

@@ -36,6 +36,7 @@ struct stock {
     struct metadata_device *devices;
     size_t count, room;
     bool label, base;
+    uint64_t label_mapped; /* blocks */
 };
 
 static void stock_free(struct stock *stock)
@@ -57,6 +58,8 @@ static int stock_add(void *context, const struct metadata_device *device, struct
     }
     stock->devices[stock->count++] = *device;
     stock->label |= device->id == THIN_ID_LABEL;
+    if (device->id == THIN_ID_LABEL)
+        stock->label_mapped = device->mapped;
     stock->base |= device->id == THIN_ID_BASE;
     return 0;
 }
@@ -149,7 +152,7 @@ static int claim_label(struct thin_pool *pool, const struct backend_options *opt
         return failure(why, ENOMEM, "read the label of the pool");
     if (pread(pool->owner, block, LABEL_BLOCK, 0) != LABEL_BLOCK)
         return failure(why, errno, "read the label of the pool %s", pool->name);
-    if (label_is_blank(block) && stock->count <= 1)
+    if (label_is_blank(block) && stock->count <= 1 && stock->label_mapped <= 1)
         result = claim_begin(pool, options, block, why);
     else if (!label_parse(block, &pool->label))
         result = refuse(why, CONDITION_INVALID,
@@ -194,6 +197,7 @@ static int claim_take_stock(struct thin_pool *pool, const struct stock *stock, s
         else if (!inventory_put(&pool->inventory, item))
             return failure(why, ENOMEM, "take stock of the pool");
     }
+    atomic_store(&pool->surveyed, true);
     return 0;
 }
 

@@ -206,6 +206,13 @@ static int task_ask(struct dm_task *task, struct device_state *state)
     return info.exists ? 0 : -ENXIO;
 }
 
+static void task_uuid(struct dm_task *task, char uuid[DEVICE_UUID])
+{
+    const char *text = dm_task_get_uuid(task);
+
+    snprintf(uuid, DEVICE_UUID, "%s", text ? text : "");
+}
+
 int device_look(const char *name, struct device_state *state, char uuid[DEVICE_UUID])
 {
     scoped_task task = task_make(DM_DEVICE_INFO, name);
@@ -214,10 +221,10 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
     int result = task ? task_ask(task, state) : -ENOMEM;
     if (result != 0 && result != -ENXIO)
         return result;
-    if (uuid) {
-        const char *text = state->exists ? dm_task_get_uuid(task) : "";
-        snprintf(uuid, DEVICE_UUID, "%s", text ? text : "");
-    }
+    if (uuid)
+        uuid[0] = '\0';
+    if (uuid && state->exists)
+        task_uuid(task, uuid);
     return 0;
 }
 
@@ -353,7 +360,8 @@ static void task_line(struct dm_task *task, char line[DEVICE_LINE], char target[
         *sectors = length;
 }
 
-int device_status(const char *name, char line[DEVICE_LINE], struct device_state *state)
+int device_status(const char *name, char line[DEVICE_LINE], struct device_state *state,
+                  char uuid[DEVICE_UUID])
 {
     scoped_task task = task_make(DM_DEVICE_STATUS, name);
     struct device_state found = {0};
@@ -361,6 +369,8 @@ int device_status(const char *name, char line[DEVICE_LINE], struct device_state 
     int result = task && dm_task_no_flush(task) ? task_ask(task, &found) : -ENOMEM;
     if (result == 0)
         task_line(task, line, NULL, NULL);
+    if (result == 0 && uuid)
+        task_uuid(task, uuid);
     if (state)
         *state = found;
     return result;

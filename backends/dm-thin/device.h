@@ -64,9 +64,10 @@ int device_resume(const char *name);
 int device_message(const char *name, const char *message);
 
 /* The status line of its first target into LINE, empty without one, and what device_look() tells
- * into *STATE, which may be NULL, by one ioctl. A pool does not write its metadata for this. -ENXIO
- * when there is no such device. */
-int device_status(const char *name, char line[DEVICE_LINE], struct device_state *state);
+ * into *STATE and UUID, which may be NULL, by one ioctl. A pool does not write its metadata for
+ * this. -ENXIO when there is no such device. */
+int device_status(const char *name, char line[DEVICE_LINE], struct device_state *state,
+                  char uuid[DEVICE_UUID]);
 
 /* The table line of its first target into LINE, that target's name into TARGET, its length in
  * sectors into *SECTORS; TARGET and SECTORS may be NULL. -ENXIO when there is no such device. */

@@ -69,6 +69,17 @@ static int dm_thin_open_root(struct backend *backend, uint64_t id, int *director
     return volume_open_root(&backend->pool, id, directory, why);
 }
 
+static int dm_thin_open_read(struct backend *backend, uint64_t id, int *directory,
+                             struct reason *why)
+{
+    return volume_open_read(&backend->pool, id, directory, why);
+}
+
+static int dm_thin_confirm(struct backend *backend, uint64_t id, struct reason *why)
+{
+    return volume_confirm(&backend->pool, id, why);
+}
+
 static int dm_thin_sync(struct backend *backend, uint64_t id, struct reason *why)
 {
     return volume_sync(&backend->pool, id, why);
@@ -117,6 +128,8 @@ const struct backend_ops backend_dm_thin = {
     .remove = dm_thin_remove,
     .locate = dm_thin_locate,
     .open_root = dm_thin_open_root,
+    .open_read = dm_thin_open_read,
+    .confirm = dm_thin_confirm,
     .sync = dm_thin_sync,
     .rest = dm_thin_rest,
     .usage = dm_thin_usage,

@@ -62,8 +62,19 @@ void inventory_update(struct inventory *inventory, struct inventory_item item)
 {
     pthread_mutex_lock(&inventory->lock);
     struct inventory_node *node = *inventory_place(inventory, item.id);
-    if (node && node->item.id == item.id)
+    if (node && node->item.id == item.id) {
+        item.whole = node->item.whole;
         node->item = item;
+    }
+    pthread_mutex_unlock(&inventory->lock);
+}
+
+void inventory_mark(struct inventory *inventory, uint64_t id, bool whole)
+{
+    pthread_mutex_lock(&inventory->lock);
+    struct inventory_node *node = *inventory_place(inventory, id);
+    if (node && node->item.id == id)
+        node->item.whole = whole;
     pthread_mutex_unlock(&inventory->lock);
 }
 
@@ -87,6 +98,18 @@ bool inventory_is_taken(struct inventory *inventory, uint64_t id, uint64_t *othe
         *other = node->item.id;
     pthread_mutex_unlock(&inventory->lock);
     return taken;
+}
+
+uint64_t *inventory_list(struct inventory *inventory, size_t *count)
+{
+    *count = 0;
+    pthread_mutex_lock(&inventory->lock);
+    uint64_t *ids = calloc(inventory->count + 1, sizeof(*ids));
+    for (size_t i = 0; ids && i < INVENTORY_BUCKETS; i++)
+        for (const struct inventory_node *node = inventory->buckets[i]; node; node = node->next)
+            ids[(*count)++] = node->item.id;
+    pthread_mutex_unlock(&inventory->lock);
+    return ids;
 }
 
 void inventory_drop(struct inventory *inventory, uint64_t id)

@@ -41,6 +41,8 @@ struct inventory_item {
     uint64_t inodes;      /* in use in its file system when last looked at; or unknown */
     uint64_t born_inodes; /* the same when it was cloned; or unknown */
     bool clean;           /* its journal is known to be empty: nobody could write since it was */
+    bool whole; /* replayed since its device was made, or that was not due. Set by inventory_mark()
+                 */
 };
 
 #define INVENTORY_BUCKETS 4096
@@ -57,8 +59,12 @@ void inventory_deinit(struct inventory *inventory);
 /* Puts ITEM in, or in the place of the one with its number. False when memory is out. */
 bool inventory_put(struct inventory *inventory, struct inventory_item item);
 
-/* Puts ITEM in the place of the one with its number; one that was dropped meanwhile stays so. */
+/* Puts ITEM in the place of the one with its number, but for WHOLE; one that was dropped meanwhile
+ * stays so. */
 void inventory_update(struct inventory *inventory, struct inventory_item item);
+
+/* Sets WHOLE of the one with that number. */
+void inventory_mark(struct inventory *inventory, uint64_t id, bool whole);
 
 bool inventory_find(struct inventory *inventory, uint64_t id, struct inventory_item *item);
 
@@ -66,5 +72,8 @@ bool inventory_find(struct inventory *inventory, uint64_t id, struct inventory_i
 bool inventory_is_taken(struct inventory *inventory, uint64_t id, uint64_t *other);
 
 void inventory_drop(struct inventory *inventory, uint64_t id);
+
+/* The numbers of all that are in it, for the caller to free; NULL when memory is out. */
+uint64_t *inventory_list(struct inventory *inventory, size_t *count);
 
 #endif

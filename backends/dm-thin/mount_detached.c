@@ -25,9 +25,14 @@ static void mount_tell(int context, const char *device)
     }
 }
 
-static int mount_configure(int context, const char *device, const char *fstype)
+static int mount_configure(int context, const char *device, const char *fstype, enum mount_use use)
 {
+    const char *no_replay = strcmp(fstype, "xfs") == 0 ? "norecovery" : "noload";
+
     if (fsconfig(context, FSCONFIG_SET_STRING, "source", device, 0) < 0)
+        return -errno;
+    if (use == MOUNT_READ_ONLY && (fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
+                                   fsconfig(context, FSCONFIG_SET_FLAG, no_replay, NULL, 0) < 0))
         return -errno;
     /* every clone bears the id of what it was cloned from */
     if (strcmp(fstype, "xfs") == 0 && fsconfig(context, FSCONFIG_SET_FLAG, "nouuid", NULL, 0) < 0)
@@ -51,13 +56,13 @@ bool mount_is_anywhere(const char *device, const char *fstype)
     return access(entry, F_OK) < 0;
 }
 
-int mount_detached(const char *device, const char *fstype, int *directory)
+int mount_detached(const char *device, const char *fstype, enum mount_use use, int *directory)
 {
     scoped_fd int context = fsopen(fstype, FSOPEN_CLOEXEC);
 
     if (context < 0)
         return -errno;
-    int result = mount_configure(context, device, fstype);
+    int result = mount_configure(context, device, fstype, use);
     if (result < 0) {
         mount_tell(context, device);
         return result;

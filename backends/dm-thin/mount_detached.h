@@ -12,10 +12,14 @@
  * the folder that the kernel has for each in /sys/fs; where that is hidden, true. */
 bool mount_is_anywhere(const char *device, const char *fstype);
 
-/* Opens the root folder of the file system of type FSTYPE on DEVICE, writable, into *DIRECTORY, for
- * the caller to close; closing it unmounts. When the device is mounted already, it is that same
- * file system. A journal left open by a crash is replayed. 0 or minus an errno; -EBUSY when it is
- * mounted read-only elsewhere. */
-int mount_detached(const char *device, const char *fstype, int *directory);
+enum mount_use {
+    MOUNT_WRITABLE,  /* a journal left open by a crash is replayed */
+    MOUNT_READ_ONLY, /* nothing is written, no journal replayed; as views are mounted */
+};
+
+/* Opens the root folder of the file system of type FSTYPE on DEVICE into *DIRECTORY, for the caller
+ * to close; closing it unmounts. When the device is mounted already, it is that same file system. 0
+ * or minus an errno; -EBUSY when it is mounted elsewhere for the other use. */
+int mount_detached(const char *device, const char *fstype, enum mount_use use, int *directory);
 
 #endif

@@ -114,7 +114,7 @@ static int survey_from(struct survey *survey, uint64_t number, struct reason *wh
 static int survey_status(const char *pool, struct line_pool_status *status, struct reason *why)
 {
     char line[DEVICE_LINE];
-    int error = device_status(pool, line, NULL);
+    int error = device_status(pool, line, NULL, NULL);
 
     if (error != 0)
         return failure(why, -error, "status of the thin pool %s", pool);

@@ -37,6 +37,25 @@ struct made {
 
 /* ---- messages and devices of a pool ---- */
 
+/* The pool's mode up to MOST, and sound. Called with the lock of messages held. */
+static int pool_is_up_to(const struct thin_pool *pool, enum line_mode most)
+{
+    struct line_pool_status status;
+
+    return thin_pool_look(pool, &status, NULL) == 0 && status.mode <= most && !status.needs_check
+               ? 0
+               : -EROFS;
+}
+
+/* The message is answered whether or not it could be committed (pool_message() of dm-thin.c), and
+ * what was not is undone; but then the pool is read-only from there on. The lock is held. */
+static int pool_send(struct thin_pool *pool, const char *message)
+{
+    int error = device_message(pool->name, message);
+
+    return error ? error : pool_is_up_to(pool, LINE_OUT_OF_DATA);
+}
+
 int thin_pool_message(struct thin_pool *pool, const char *format, ...)
 {
     char message[96];
@@ -45,22 +64,36 @@ int thin_pool_message(struct thin_pool *pool, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    return device_message(pool->name, message);
+    pthread_mutex_lock(&pool->messages);
+    int error = pool_send(pool, message);
+    pthread_mutex_unlock(&pool->messages);
+    return error;
 }
 
 int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message)
 {
     uint64_t wanted = pool->label.transaction + thin_epoch(id);
+    char turn[96];
     int error = 0;
 
     pthread_mutex_lock(&pool->messages);
-    if (pool->transaction != wanted) /* once in 16 million volumes */
-        error = thin_pool_message(pool, "set_transaction_id %" PRIu64 " %" PRIu64,
-                                  pool->transaction, wanted);
+    if (pool->transaction != wanted) { /* once in 16 million volumes */
+        snprintf(turn, sizeof(turn), "set_transaction_id %" PRIu64 " %" PRIu64, pool->transaction,
+                 wanted);
+        error = pool_send(pool, turn);
+    }
     if (error == 0) {
         pool->transaction = wanted;
-        error = device_message(pool->name, message);
+        error = pool_send(pool, message);
     }
+    pthread_mutex_unlock(&pool->messages);
+    return error;
+}
+
+int thin_pool_confirm(struct thin_pool *pool)
+{
+    pthread_mutex_lock(&pool->messages);
+    int error = pool_is_up_to(pool, LINE_OUT_OF_METADATA);
     pthread_mutex_unlock(&pool->messages);
     return error;
 }

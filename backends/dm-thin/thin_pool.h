@@ -22,6 +22,7 @@
 #include "backends/dm-thin/watch.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,6 +54,7 @@ struct thin_pool {
     struct label label;
     uint64_t base_mapped; /* blocks of the base volume */
     struct inventory inventory;
+    atomic_bool surveyed; /* the inventory is what the pool has: nobody listed volumes since open */
     pthread_mutex_t checks; /* a pool keeps one metadata snapshot at a time */
     pthread_mutex_t growth; /* of the pool's files */
     /* Between looking for a volume's device and making it, by its number: the kernel lets several
@@ -62,8 +64,10 @@ struct thin_pool {
     /* Held by who makes a volume's device, shared, and alone by who suspends the pool: the kernel
      * refuses the one during the other. */
     pthread_rwlock_t still;
-    pthread_mutex_t messages; /* of transaction, and while a message relies on it */
-    uint64_t transaction;     /* the pool's, as the kernel knows it */
+    /* Of transaction, and while a message relies on it; so that who looks at the pool afterwards
+     * sees whether one failed. */
+    pthread_mutex_t messages;
+    uint64_t transaction; /* the pool's, as the kernel knows it */
     struct watch watch;
 };
 
@@ -75,13 +79,23 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
 /* Devices stay. */
 void thin_pool_close(struct thin_pool *pool);
 
-/* Sends "CREATE SOURCE…" or the like as printf() makes it. 0 or minus an errno. */
+/* Sends "CREATE SOURCE…" or the like as printf() makes it. 0 when the pool has committed it, or
+ * minus an errno. */
 int thin_pool_message(struct thin_pool *pool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The same for a message that makes the volume ID: with the pool's transaction id as the number
  * wants it (inventory.h). */
 int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message);
+
+/*
+ * To be asked after a flush of a volume: 0 when it holds, or -EROFS. A pool that cannot commit its
+ * metadata takes back what changed since, also what was written to volumes, and stays read-only. A
+ * flush is answered with an error only if the volume had changes that no commit had tried to write
+ * yet (issue() of dm-thin.c; __write_changed_details() of dm-thin-metadata.c): where the commit
+ * that failed was the pool's own, of every second, or a message's, the flush after it succeeds.
+ */
+int thin_pool_confirm(struct thin_pool *pool);
 
 /* Makes a device of the pool's thin volume THIN_ID, which is SECTORS long. */
 int thin_pool_activate(struct thin_pool *pool, const char *name, const char *uuid, uint32_t id,

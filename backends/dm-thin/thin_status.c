@@ -29,7 +29,7 @@ int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status
                    struct reason *why)
 {
     char line[DEVICE_LINE];
-    int error = device_status(pool->name, line, NULL);
+    int error = device_status(pool->name, line, NULL, NULL);
 
     if (error == -ENXIO)
         return refuse(why, CONDITION_UNAVAILABLE,

@@ -14,7 +14,8 @@ static void usage_ask_mounted(struct thin_pool *pool, struct inventory_item *ite
     scoped_fd int root = -1;
     struct statvfs fs;
 
-    if (mount_detached(path, pool->label.file_system, &root) != 0 || fstatvfs(root, &fs) < 0)
+    if (mount_detached(path, pool->label.file_system, MOUNT_WRITABLE, &root) != 0 ||
+        fstatvfs(root, &fs) < 0)
         return;
     item->inodes = fs.f_files - fs.f_ffree;
     inventory_update(&pool->inventory, *item);
@@ -22,7 +23,8 @@ static void usage_ask_mounted(struct thin_pool *pool, struct inventory_item *ite
 
 /* Brings the figures of a volume up to date, when it has a device; one that has none has not
  * changed since they were noted. MAKE: one is made when they were never noted. */
-static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, bool make)
+static int usage_refresh(struct thin_pool *pool, struct inventory_item *item, bool make,
+                         struct reason *why)
 {
     char name[DEVICE_NAME], path[DEVICE_PATH];
     struct device_state state;
@@ -30,29 +32,32 @@ static void usage_refresh(struct thin_pool *pool, struct inventory_item *item, b
     name_volume(pool->name, item->id, name);
     device_path(name, path);
     if (activation_measure(pool, item, name, &state) != 0)
-        return;
+        return 0;
     if (state.live && state.opened > 0 && mount_is_anywhere(path, pool->label.file_system))
         usage_ask_mounted(pool, item, path);
     else if (state.live)
         (void)activation_note(pool, item, path);
     else if (make && item->inodes == INVENTORY_UNKNOWN)
-        (void)activation_begin(pool, item, NULL);
+        return activation_begin(pool, item, why);
+    return 0;
 }
 
 /* What was shared at birth, when this daemon was not there: the parent, which changes no more,
  * still has it. */
-static void usage_recall_birth(struct thin_pool *pool, struct inventory_item *item, uint64_t parent,
-                               bool any_length)
+static int usage_recall_birth(struct thin_pool *pool, struct inventory_item *item, uint64_t parent,
+                              bool any_length, struct reason *why)
 {
     struct inventory_item origin = {.mapped = pool->base_mapped, .inodes = pool->label.base_inodes};
+    int result = 0;
 
     if (parent != 0 && !inventory_find(&pool->inventory, parent, &origin))
-        return;
+        return 0;
     if (parent != 0 && origin.inodes == INVENTORY_UNKNOWN)
-        usage_refresh(pool, &origin, any_length);
+        result = usage_refresh(pool, &origin, any_length, why);
     item->born = origin.mapped;
     item->born_inodes = origin.inodes;
     inventory_update(&pool->inventory, *item);
+    return result;
 }
 
 static uint64_t beyond(uint64_t now, uint64_t before)
@@ -65,13 +70,16 @@ int usage_of_volume(struct thin_pool *pool, uint64_t id, uint64_t parent, bool a
                     struct volume_usage *usage, struct reason *why)
 {
     struct inventory_item item;
+    int result;
 
     if (!inventory_find(&pool->inventory, id, &item))
         return refuse(why, CONDITION_NOT_FOUND, "volume %" PRIu64 " of the pool %s", id,
                       pool->name);
-    usage_refresh(pool, &item, any_length);
-    if (item.born == INVENTORY_UNKNOWN || item.born_inodes == INVENTORY_UNKNOWN)
-        usage_recall_birth(pool, &item, parent, any_length);
+    result = usage_refresh(pool, &item, any_length, why);
+    if (!result && (item.born == INVENTORY_UNKNOWN || item.born_inodes == INVENTORY_UNKNOWN))
+        result = usage_recall_birth(pool, &item, parent, any_length, why);
+    if (result)
+        return result;
     *usage = (struct volume_usage){
         .bytes = beyond(item.mapped, item.born) * pool->block_sectors * SECTOR,
         .inodes = beyond(item.inodes, item.born_inodes),

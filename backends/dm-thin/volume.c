@@ -213,9 +213,9 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "volume %" PRIu64 " of the pool %s is still mounted or open", id, pool->name);
     if (error == 0 && item.mapped != item.born) {
-        if (activation_begin(pool, &item, NULL) == 0)
+        if (activation_bare(pool, id) == 0)
             volume_discard(pool, device_path(name, path));
-        state.exists = true; /* made perhaps, also where its journal could not be replayed */
+        state.exists = true; /* made perhaps */
     }
     if (error == 0 && state.exists)
         error = device_remove(name, false);
@@ -274,15 +274,28 @@ int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, st
     return volume_begin(pool, id, &item, volume, why);
 }
 
-int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
+static int volume_open(struct thin_pool *pool, uint64_t id, enum mount_use use,
+                       enum mount_use otherwise, int *directory, struct reason *why)
 {
     struct volume volume;
     int result = volume_locate(pool, id, &volume, why);
 
     if (result != 0)
         return result;
-    int error = mount_detached(volume.path, volume.fstype, directory);
+    int error = mount_detached(volume.path, volume.fstype, use, directory);
+    if (error == -EBUSY && otherwise != use)
+        error = mount_detached(volume.path, volume.fstype, otherwise, directory);
     return error ? thin_pool_failure(pool, why, -error, "mount volume %" PRIu64, id) : 0;
+}
+
+int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
+{
+    return volume_open(pool, id, MOUNT_WRITABLE, MOUNT_WRITABLE, directory, why);
+}
+
+int volume_open_read(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why)
+{
+    return volume_open(pool, id, MOUNT_READ_ONLY, MOUNT_WRITABLE, directory, why);
 }
 
 /* How many inodes are in use in the mounted file system of ROOT. */
@@ -294,18 +307,19 @@ static uint64_t inodes_of(int root)
 }
 
 /* A mount reaches the file system whoever has it mounted, in whatever mount namespace, and so what
- * it still has in memory. */
+ * it still has in memory. syncfs(2) passes by one that is read-only, which ext4 also becomes when
+ * it could not write its journal; fsync(2) tells that from one that was mounted so. */
 static int volume_sync_mounted(struct thin_pool *pool, struct inventory_item *item,
                                const struct volume *volume)
 {
     scoped_fd int root = -1;
-    int error = mount_detached(volume->path, volume->fstype, &root);
+    int error = mount_detached(volume->path, volume->fstype, MOUNT_WRITABLE, &root);
 
-    if (error == -EBUSY) /* mounted read-only: nothing waits to be written */
-        return 0;
+    if (error == -EBUSY) /* it is read-only */
+        error = mount_detached(volume->path, volume->fstype, MOUNT_READ_ONLY, &root);
     if (error != 0)
         return error;
-    if (syncfs(root) < 0)
+    if (syncfs(root) < 0 || fsync(root) < 0)
         return -errno;
     item->inodes = inodes_of(root);
     inventory_update(&pool->inventory, *item);
@@ -331,7 +345,7 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
     if (error == 0) {
         /* the device's own flush makes the pool commit */
         device = open(volume.path, O_RDWR | O_CLOEXEC);
-        error = device < 0 || fsync(device) < 0 ? -errno : 0;
+        error = device < 0 || fsync(device) < 0 ? -errno : thin_pool_confirm(pool);
     }
     STEP("dm-thin.volume-synced");
     return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;
@@ -352,10 +366,32 @@ static int volume_visit(void *context, const struct metadata_device *device, str
     return walk->visit(walk->context, claim_number(walk->pool, device), why);
 }
 
+int volume_confirm(struct thin_pool *pool, uint64_t id, struct reason *why)
+{
+    int error = thin_pool_confirm(pool);
+
+    return error ? thin_pool_failure(pool, why, -error, "write volume %" PRIu64 " to disk", id) : 0;
+}
+
+static int volume_each_known(struct thin_pool *pool, backend_visit *visit, void *context,
+                             struct reason *why)
+{
+    size_t count;
+    scoped_free uint64_t *ids = inventory_list(&pool->inventory, &count);
+    int result = ids ? 0 : failure(why, ENOMEM, "list the volumes of the pool %s", pool->name);
+
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = visit(context, ids[i], why);
+    return result;
+}
+
+/* The first time, which is the daemon's recovery, from what open() has just read. */
 int volume_each(struct thin_pool *pool, backend_visit *visit, void *context, struct reason *why)
 {
     struct volume_walk walk = {.pool = pool, .visit = visit, .context = context};
 
+    if (atomic_exchange(&pool->surveyed, false))
+        return volume_each_known(pool, visit, context, why);
     if (pthread_mutex_trylock(&pool->checks) != 0)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "a check of the thin pool %s runs: list its volumes when it is over",

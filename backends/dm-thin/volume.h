@@ -17,6 +17,8 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why);
 int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, struct reason *why);
 
 int volume_open_root(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why);
+int volume_open_read(struct thin_pool *pool, uint64_t id, int *directory, struct reason *why);
+int volume_confirm(struct thin_pool *pool, uint64_t id, struct reason *why);
 int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why);
 
 /* Ends the device, now or when the last who has it open closes it. */

@@ -22,9 +22,9 @@ struct backend {
 
 static const char *const fault_names[FAULT_CALLS] = {
     [FAULT_CREATE] = "create", [FAULT_CLONE] = "clone",         [FAULT_REMOVE] = "remove",
-    [FAULT_LOCATE] = "locate", [FAULT_OPEN_ROOT] = "open_root", [FAULT_SYNC] = "sync",
-    [FAULT_SEAL] = "seal",     [FAULT_USAGE] = "usage",         [FAULT_EACH] = "each",
-    [FAULT_STATUS] = "status",
+    [FAULT_LOCATE] = "locate", [FAULT_OPEN_ROOT] = "open_root", [FAULT_CONFIRM] = "confirm",
+    [FAULT_SYNC] = "sync",     [FAULT_SEAL] = "seal",           [FAULT_USAGE] = "usage",
+    [FAULT_EACH] = "each",     [FAULT_STATUS] = "status",
 };
 
 struct backend *fault_wrap(const struct backend_ops *ops, struct backend *inner)
@@ -162,6 +162,19 @@ static int fault_open_root(struct backend *fault, uint64_t id, int *directory, s
     return fault_strike(&planned, FAULT_OPEN_ROOT, why);
 }
 
+static int fault_open_read(struct backend *fault, uint64_t id, int *directory, struct reason *why)
+{
+    return fault->ops->open_read ? fault->ops->open_read(fault->inner, id, directory, why)
+                                 : fault_open_root(fault, id, directory, why);
+}
+
+/* A part of the sync that the caller did himself. */
+static int fault_confirm(struct backend *fault, uint64_t id, struct reason *why)
+{
+    FAULT_AROUND(fault, FAULT_CONFIRM, why,
+                 fault->ops->confirm ? fault->ops->confirm(fault->inner, id, why) : 0);
+}
+
 static int fault_sync(struct backend *fault, uint64_t id, struct reason *why)
 {
     FAULT_AROUND(fault, FAULT_SYNC, why, fault->ops->sync(fault->inner, id, why));
@@ -194,9 +207,9 @@ static int fault_each(struct backend *fault, backend_visit *visit, void *context
     FAULT_AROUND(fault, FAULT_EACH, why, fault->ops->each(fault->inner, visit, context, why));
 }
 
-static int fault_settle(struct backend *fault, struct reason *why)
+static int fault_settle(struct backend *fault, const atomic_bool *cancel, struct reason *why)
 {
-    return fault->ops->settle ? fault->ops->settle(fault->inner, why) : 0;
+    return fault->ops->settle ? fault->ops->settle(fault->inner, cancel, why) : 0;
 }
 
 static int fault_status(struct backend *fault, struct pool_status *status, struct reason *why)
@@ -214,6 +227,8 @@ const struct backend_ops backend_fault = {
     .locate = fault_locate,
     .find = fault_find,
     .open_root = fault_open_root,
+    .open_read = fault_open_read,
+    .confirm = fault_confirm,
     .sync = fault_sync,
     .seal = fault_seal,
     .rest = fault_rest,

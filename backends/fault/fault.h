@@ -15,6 +15,7 @@ enum fault_call {
     FAULT_REMOVE,
     FAULT_LOCATE,
     FAULT_OPEN_ROOT,
+    FAULT_CONFIRM,
     FAULT_SYNC,
     FAULT_SEAL,
     FAULT_USAGE,

@@ -46,10 +46,8 @@ static void manifest_flush(struct manifest *manifest)
                                  "its names take more than %" PRIu64 " MiB", MANIFEST_MOST >> 20);
     else if (!manifest->error)
         manifest->error = manifest_write(manifest);
-    if (manifest->error && manifest->offset > 0) {
-        (void)ftruncate(manifest->fd, 0);
+    if (manifest->error && manifest->offset > 0 && ftruncate(manifest->fd, 0) == 0)
         manifest->offset = 0;
-    }
     manifest->sum = content_sum_add(manifest->sum, manifest->buffer, manifest->used);
     manifest->offset += manifest->used;
     manifest->used = 0;

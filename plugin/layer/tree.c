@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #define TREE_OPAQUE_DEPTH 256u /* levels of folders, each with a descriptor */
@@ -99,12 +101,19 @@ int tree_settle_all(struct tree *tree, struct reason *why)
 }
 
 /* syncfs(2) alone has one thread of the kernel write back file after file. btrfs has a request of
- * its own that lets several do it, of which syncfs then finds little left; it is the one that tells
- * errors. Other file systems do not know the request, and lose nothing by being asked. */
+ * its own that lets several do it, of which syncfs then finds little left. And syncfs passes by a
+ * file system that became read-only because it could not write: btrfs's request tells of it, and
+ * elsewhere fsync(2), which finds nothing left to write. */
 int tree_sync(const struct tree *tree, struct reason *why)
 {
-    (void)ioctl(tree->fd, BTRFS_IOC_SYNC);
-    return syncfs(tree->fd) < 0 ? io_error(why, errno, "write to the disk", "/") : 0;
+    struct statfs fs;
+    bool btrfs = fstatfs(tree->fd, &fs) == 0 && fs.f_type == BTRFS_SUPER_MAGIC;
+    int error = 0;
+
+    if ((btrfs && ioctl(tree->fd, BTRFS_IOC_SYNC) < 0) || syncfs(tree->fd) < 0 ||
+        (!btrfs && fsync(tree->fd) < 0))
+        error = errno;
+    return error ? io_error(why, error, "write to the disk", "/") : 0;
 }
 
 int tree_join(const struct directory *parent, const char *base, char name[static PATH_ROOM],

@@ -226,7 +226,7 @@ static int handle_usage(struct call *call, const ProtobufCMessage *message,
 static int handle_cleanup(struct call *call, const ProtobufCMessage *message,
                           const struct services *services, struct reason *why)
 {
-    int result = snapshots_cleanup(services->snapshots, why);
+    int result = snapshots_cleanup(services->snapshots, call_cancel(call), why);
 
     (void)message;
     if (result)

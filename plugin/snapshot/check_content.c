@@ -104,7 +104,8 @@ static int compare_pinned(struct content_check *check, int manifest, const atomi
     int result = store_read(options->store, is_there, check, why);
 
     if (!result)
-        result = options->ops->open_root(options->backend, check->id, &tree, why);
+        result = (options->ops->open_read ? options->ops->open_read : options->ops->open_root)(
+            options->backend, check->id, &tree, why);
     check->differences = 0;
     if (!result)
         result = manifest_check(manifest, tree, cancel, complete, add_difference, check, why);

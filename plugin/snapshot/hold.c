@@ -36,28 +36,35 @@ static int find_candidate(struct snapshots *snapshots, const struct mounts *moun
     return candidate.id ? 0 : CONDITION_NOT_FOUND;
 }
 
-/* Whether MOUNTS are what this daemon hands out for a volume, to write; and for which. */
+/* What this daemon hands out for the volume of MOUNTS, to write; and which that is.
+ * CONDITION_NOT_FOUND: they are of no volume of ours. */
+static int locate_candidate(struct snapshots *snapshots, const struct mounts *mounts, uint64_t *id,
+                            struct mounts *ours, struct reason *why)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    struct volume volume;
+    struct pin pin;
+    int result = find_candidate(snapshots, mounts, id, why);
+
+    if (result)
+        return result;
+    pins_take(&snapshots->pins, &pin, *id, PIN_READ);
+    result = options->ops->locate(options->backend, *id, &volume, why);
+    pins_drop(&snapshots->pins, &pin);
+    return result ? result : mounts_of_volume(ours, &volume, options->mount_style, false, why);
+}
+
+/* A pool that cannot answer now is no reason to let another differ write past the rules. */
 static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, uint64_t *id,
                       struct reason *why)
 {
-    const struct snapshots_options *options = &snapshots->options;
     struct mounts ours = {0};
-    struct volume volume;
-    struct pin pin;
-    bool equal;
-    int result = find_candidate(snapshots, mounts, id, why);
+    int result = locate_candidate(snapshots, mounts, id, &ours, why);
+    bool equal = result == 0 && mounts_equal(mounts, &ours);
 
-    if (!result) {
-        pins_take(&snapshots->pins, &pin, *id, PIN_READ);
-        result = options->ops->locate(options->backend, *id, &volume, why);
-        pins_drop(&snapshots->pins, &pin);
-    }
-    if (!result)
-        result = mounts_of_volume(&ours, &volume, options->mount_style, false, why);
-    if (result < 0)
-        return result;
-    equal = result == 0 && mounts_equal(mounts, &ours);
     mounts_clear(&ours);
+    if (result && result != CONDITION_NOT_FOUND)
+        return result;
     return equal ? 0
                  : refuse(why, CONDITION_UNIMPLEMENTED, "the mounts are of another snapshotter");
 }
@@ -115,11 +122,15 @@ static int note_written(struct store_txn *txn, void *context, struct reason *why
 int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why)
 {
+    const struct snapshots_options *options = &snapshots->options;
     struct written note = {hold->id, written, synced};
-    struct store *store = snapshots->options.store;
-    int result = written ? store_write(store, note_written, &note, why)
-                         : store_read(store, note_written, &note, why);
+    int result = 0;
 
+    if (synced && written && options->ops->confirm)
+        result = options->ops->confirm(options->backend, hold->id, why);
+    if (!result)
+        result = written ? store_write(options->store, note_written, &note, why)
+                         : store_read(options->store, note_written, &note, why);
     close(hold->directory);
     hold->directory = -1;
     pins_drop(&snapshots->pins, &hold->pin);

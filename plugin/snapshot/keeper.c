@@ -13,7 +13,8 @@
 
 #include <errno.h>
 
-#define QUIET_MS 2000u /* without a new commit, before the keeper begins */
+#define QUIET_MS 2000u    /* without a new commit, before the keeper begins */
+#define REFUSED_MS 60000u /* after the backend would not, for want of room or worse */
 #define KEEPER_BATCH 32
 
 struct task {
@@ -29,6 +30,7 @@ struct round {
     struct task tasks[KEEPER_BATCH];
     size_t count;
     bool passed_over; /* a volume was in use: there has to be another round */
+    bool refused;     /* one could not be closed now: as above, and somebody was told */
 };
 
 void keeper_nudge(struct snapshots *snapshots)
@@ -79,7 +81,7 @@ static int note_done(struct store_txn *txn, void *context, struct reason *why)
         if (task->count) {
             record.usage_bytes = task->usage.bytes;
             record.usage_inodes = task->usage.inodes;
-            record.usage_known = true;
+            record.usage_known = task->usage.exact;
         }
         record.sealed = record.sealed || task->seal;
         result = store_put(txn, &record, why);
@@ -123,6 +125,16 @@ static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use,
     return result;
 }
 
+static void tell(struct round *round, uint64_t id, int result, const struct reason *trouble)
+{
+    if (result == 0 || result == CONDITION_NOT_FOUND) /* removed meanwhile */
+        return;
+    if (result < 0 || !round->refused) /* of what ails the whole pool once */
+        log_warn("volume %llu cannot be sealed or counted now: %s", (unsigned long long)id,
+                 trouble->text);
+    round->refused = round->refused || result > 0;
+}
+
 void keeper_work(void *context)
 {
     struct snapshots *snapshots = context;
@@ -141,9 +153,8 @@ void keeper_work(void *context)
 
             if (worker_stopping(&snapshots->keeper))
                 return;
-            if (do_task(snapshots, &round.tasks[i], &round.passed_over, &trouble) < 0)
-                log_warn("volume %llu cannot be sealed or counted now: %s",
-                         (unsigned long long)round.tasks[i].id, trouble.text);
+            tell(&round, round.tasks[i].id,
+                 do_task(snapshots, &round.tasks[i], &round.passed_over, &trouble), &trouble);
             round.from = round.tasks[i].id + 1;
         }
         if (!result && round.count > 0)
@@ -154,4 +165,6 @@ void keeper_work(void *context)
         log_warn("sealing waits for the next commit: %s", why.text);
     else if (round.passed_over)
         keeper_nudge(snapshots);
+    else if (round.refused)
+        worker_within(&snapshots->keeper, REFUSED_MS);
 }

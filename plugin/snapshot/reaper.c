@@ -14,8 +14,9 @@
 
 #include <string.h>
 
-#define REAPER_BATCH 64       /* volumes ended between two transactions */
-#define REAPER_RETRY_MS 1000u /* when something could not be ended */
+#define REAPER_BATCH 64         /* volumes ended between two transactions */
+#define REAPER_RETRY_MS 1000u   /* when something was in use */
+#define REAPER_REFUSED_MS 5000u /* when the backend would not, for want of room or worse */
 #define REAPER_GATHER_MS 200u
 
 struct batch {
@@ -77,11 +78,37 @@ static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient, st
     return result;
 }
 
-int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, struct reason *why)
+static bool is_to_stop(struct snapshots *snapshots, const atomic_bool *cancel)
+{
+    return cancel ? atomic_load(cancel) : worker_stopping(&snapshots->reaper);
+}
+
+/* Ends the volumes of BATCH; *ENDED are those that are gone. */
+static void end_batch(struct snapshots *snapshots, const struct batch *batch, struct batch *ended,
+                      bool patient, const atomic_bool *cancel, struct reaper_tally *tally)
+{
+    for (size_t i = 0; i < batch->count && !is_to_stop(snapshots, cancel); i++) {
+        struct reason trouble = {0};
+        int outcome = end_volume(snapshots, batch->ids[i], patient, &trouble);
+
+        STEP("reaper.volume-ended");
+        if (outcome == 0) {
+            ended->ids[ended->count++] = batch->ids[i];
+        } else if (outcome == CONDITION_UNAVAILABLE) {
+            tally->in_use++;
+        } else if (tally->refused++ == 0) { /* one sentence a round: the others' are alike */
+            log_warn("volume %llu cannot be removed yet: %s", (unsigned long long)batch->ids[i],
+                     trouble.text);
+        }
+    }
+}
+
+int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *cancel,
+                 struct reaper_tally *tally, struct reason *why)
 {
     struct batch batch = {.from = 1};
 
-    *left = 0;
+    *tally = (struct reaper_tally){0};
     for (;;) {
         struct batch ended = {0};
         int result = store_read(snapshots->options.store, next_batch, &batch, why);
@@ -89,23 +116,12 @@ int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, stru
         if (result || batch.count == 0)
             return result;
         batch.from = batch.ids[batch.count - 1] + 1;
-        for (size_t i = 0; i < batch.count; i++) {
-            struct reason trouble = {0};
-            int outcome = end_volume(snapshots, batch.ids[i], patient, &trouble);
-
-            STEP("reaper.volume-ended");
-            if (outcome == 0) {
-                ended.ids[ended.count++] = batch.ids[i];
-                continue;
-            }
-            ++*left;
-            if (outcome < 0)
-                log_warn("volume %llu cannot be removed yet: %s", (unsigned long long)batch.ids[i],
-                         trouble.text);
-        }
+        end_batch(snapshots, &batch, &ended, patient, cancel, tally);
         if (ended.count > 0)
             result = store_write_reserved(snapshots->options.store, strike_off, &ended, why);
         STEP("reaper.struck-off");
+        if (!result && is_to_stop(snapshots, cancel))
+            result = refuse(why, CONDITION_CANCELLED, "end the volumes of removed snapshots");
         if (result)
             return result;
     }
@@ -122,25 +138,30 @@ void reaper_work(void *context)
 {
     struct snapshots *snapshots = context;
     struct reason why = {0};
-    uint64_t left = 0;
-    int result = reaper_round(snapshots, false, &left, &why);
+    struct reaper_tally tally;
+    int result = reaper_round(snapshots, false, NULL, &tally, &why);
 
+    if (result == CONDITION_CANCELLED) /* the daemon ends; the next one goes on */
+        return;
     if (result)
         log_warn("removed snapshots wait for the next try: %s", why.text);
-    if (result || left > 0)
+    if (tally.in_use > 0)
         worker_alarm(&snapshots->reaper, REAPER_RETRY_MS);
+    else if (result || tally.refused > 0)
+        worker_alarm(&snapshots->reaper, REAPER_REFUSED_MS);
 }
 
-int snapshots_cleanup(struct snapshots *snapshots, struct reason *why)
+int snapshots_cleanup(struct snapshots *snapshots, const atomic_bool *cancel, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
-    uint64_t left = 0;
-    int result = reaper_round(snapshots, true, &left, why);
+    struct reaper_tally tally;
+    int result = reaper_round(snapshots, true, cancel, &tally, why);
 
     STEP("cleanup.reaped");
     if (result)
         return result;
-    if (left > 0)
-        log_info("cleanup leaves %llu volumes that are in use", (unsigned long long)left);
-    return options->ops->settle ? options->ops->settle(options->backend, why) : 0;
+    if (tally.in_use + tally.refused > 0)
+        log_info("cleanup leaves %llu volumes that are in use or cannot be ended now",
+                 (unsigned long long)(tally.in_use + tally.refused));
+    return options->ops->settle ? options->ops->settle(options->backend, cancel, why) : 0;
 }

@@ -30,10 +30,16 @@ static inline uint64_t record_volume(const struct record *record)
     return record->kind == SNAPSHOT_VIEW && record->parent ? record->parent : record->id;
 }
 
-/* reaper.c: one round over all that waits for removal. *LEFT is how many could not be ended yet;
- * what others are just done with, another round of this for one, is waited for if PATIENT is set.
- */
-int reaper_round(struct snapshots *snapshots, bool patient, uint64_t *left, struct reason *why);
+/* What a round had to leave. */
+struct reaper_tally {
+    uint64_t in_use, refused;
+};
+
+/* reaper.c: one round over all that waits for removal. What others are just done with, another
+ * round of this for one, is waited for if PATIENT is set. CONDITION_CANCELLED: *CANCEL was set, or
+ * with NULL for it, the reaper's own thread is to end. */
+int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *cancel,
+                 struct reaper_tally *tally, struct reason *why);
 void reaper_work(void *snapshots);
 /* Something waits for removal: the reaper will come within a moment, and takes along what else is
  * there by then. */

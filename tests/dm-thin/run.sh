@@ -51,7 +51,7 @@ for part in "${parts[@]}"; do
     case $part in
     unit) unit ;;
     tool) suite "$RIG_TESTS/cli/pool.sh" dm-thin ;;
-    states) suite "$RIG_TESTS/dm-thin/states.sh" full held broken-metadata ;;
+    states) suite "$RIG_TESTS/dm-thin/states.sh" full held broken-metadata taken-back ;;
     more-states) suite "$RIG_TESTS/dm-thin/states.sh" metadata scarce bad-data broken-data devices given ;;
     many) suite "$RIG_TESTS/dm-thin/many.sh" ;;
     suite-ext4 | suite-xfs) suite "$RIG_TESTS/suite/run.sh" "${part#*-}" -test.timeout 40m ;;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# states.sh [full] [held] [broken-metadata] [metadata] [scarce] [bad-data] [broken-data] [devices] [given]
+# states.sh [full] [held] [broken-metadata] [taken-back] [metadata] [scarce] [bad-data] [broken-data] [devices] [given]
 #
 # What a daemon answers and does, all the while without a restart, when its thin pool is full or what that lies on
 # fails, when somebody holds a volume that is to go, and what a new start finds. All parts, or those named.
@@ -11,7 +11,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/rig.sh"
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(full held broken-metadata metadata scarce bad-data broken-data devices given)
+[ $# -gt 0 ] || parts=(full held broken-metadata taken-back metadata scarce bad-data broken-data devices given)
 rig_need_root
 rig_need jq losetup dmsetup mkfs.ext4 thin_check
 rig_need_device_mapper
@@ -272,6 +272,28 @@ run_broken() {
 }
 run_broken-data() { run_broken data; }
 run_broken-metadata() { run_broken metadata '1 error_writes'; }
+
+# ---- a commit of the pool's own, of every second, that fails: it takes back what was written to volumes, and the
+# kernel answers a flush after that with success ----
+
+run_taken-back() {
+    local device
+    begin taken-back 256M 16M
+    furnish
+    device=$(snapshot mounts web)
+    disk_fails metadata '1 error_writes'
+    check 'taken-back: a write of new blocks is taken' \
+        dd if=/dev/urandom of="$device" bs=64K count=1 seek=16000 oflag=direct status=none
+    check 'taken-back: until the pool cannot write its metadata' rig_until 60 kernel_says needs_check
+    check 'taken-back: a flush is answered all the same' \
+        "$RIG_PYTHON" -I -c 'import os, sys; os.fsync(os.open(sys.argv[1], os.O_RDWR))' "$device"
+    call commit done web
+    check 'taken-back: a Commit is not' call_refused UNAVAILABLE "the thin pool $pool serves reads only until"
+    call stat web
+    check 'taken-back: and has not happened' is "$status $(cat "$out")" '0 active'
+    disk_works metadata
+    end
+}
 
 # ---- two disks of the operator's, over a reboot ----
 

@@ -207,7 +207,7 @@ static int remove_and_settle(void *state, struct reason *why)
 {
     (void)state;
     int result = ops->remove(pool->backend, CHILD, why);
-    return result ? result : ops->settle(pool->backend, why);
+    return result ? result : ops->settle(pool->backend, NULL, why);
 }
 
 static int status(void *state, struct reason *why)

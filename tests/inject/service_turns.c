@@ -197,7 +197,7 @@ static int cleanup(void *state, struct reason *why)
 {
     struct rig *rig = state;
 
-    return snapshots_cleanup(rig->snapshots, why);
+    return snapshots_cleanup(rig->snapshots, NULL, why);
 }
 
 static int figures(void *state, struct reason *why)

@@ -121,7 +121,7 @@ static void what_the_wrapped_one_lacks_does_nothing(void **state)
     struct backend *fault = *state;
 
     assert_int_equal(backend_fault.seal(fault, 1, NULL), 0);
-    assert_int_equal(backend_fault.settle(fault, NULL), 0);
+    assert_int_equal(backend_fault.settle(fault, NULL, NULL), 0);
     fault_plan(fault, FAULT_SEAL, 1, FAULT_BEFORE, -EIO);
     assert_int_equal(backend_fault.seal(fault, 1, NULL), -EIO);
 }

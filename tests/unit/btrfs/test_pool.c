@@ -252,10 +252,9 @@ static void a_folder_on_btrfs_can_be_given(void **state)
 
     rig_start(rig);
     rig_stop(rig);
-    assert_int_equal(mkdir(at(rig, "pool/given"), 02775), 0);
-    assert_int_equal(chmod(at(rig, "pool/given"), 02775), 0);
-    assert_int_equal(chown(at(rig, "pool/given"), 1000, 1000), 0);
-    assert_int_equal(chmod(at(rig, "pool/given"), 02775), 0);
+    assert_int_equal(mkdir(at(rig, "pool/given"), 0755), 0);
+    assert_int_equal(chown(at(rig, "pool/given"), 0, 1000), 0);
+    assert_int_equal(chmod(at(rig, "pool/given"), 02755), 0);
     assert_int_equal(symlink("pool/given", at(rig, "link")), 0);
     rig->options.pool_path = at(rig, "link");
     rig_start(rig);
@@ -266,11 +265,39 @@ static void a_folder_on_btrfs_can_be_given(void **state)
     assert_int_equal(folder.st_mode & 07777, 0755);
     assert_int_equal(folder.st_gid, 0);
     assert_int_equal(stat(at(rig, "pool/given"), &folder), 0);
-    assert_int_equal(folder.st_mode & 07777, 02775);
+    assert_int_equal(folder.st_mode & 07777, 02755);
     rig_must(ops->status(rig->backend, &status, &why));
     assert_false(status.embedded);
     assert_non_null(strstr(status.description, "operator's btrfs"));
     assert_string_equal(status.path, at(rig, "pool/given"));
+    rig->options.pool_path = NULL;
+}
+
+/* Who may write the folder may swap volumes, and so what containers run. */
+static void a_folder_that_others_may_write_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct stat shard;
+
+    rig_start(rig);
+    rig_stop(rig);
+    assert_int_equal(mkdir(at(rig, "pool/given"), 0755), 0);
+    rig->options.pool_path = at(rig, "pool/given");
+    assert_int_equal(chown(at(rig, "pool/given"), 1000, 0), 0);
+    assert_refused(rig, &rig->options, CONDITION_PRECONDITION, "chown root ");
+    assert_int_equal(chown(at(rig, "pool/given"), 0, 0), 0);
+    assert_int_equal(chmod(at(rig, "pool/given"), 0775), 0);
+    assert_refused(rig, &rig->options, CONDITION_PRECONDITION, "chmod go-w ");
+    assert_int_equal(chmod(at(rig, "pool/given"), 0755), 0);
+    assert_int_equal(mkdir(at(rig, "pool/given/05"), 0777), 0);
+    assert_int_equal(chown(at(rig, "pool/given/05"), 1000, 0), 0);
+    assert_refused(rig, &rig->options, CONDITION_PRECONDITION, "belongs to user 1000");
+    assert_int_equal(chown(at(rig, "pool/given/05"), 0, 0), 0);
+    rig_start(rig);
+    rig_must(ops->create(rig->backend, 5, &why));
+    assert_int_equal(stat(at(rig, "pool/given/05"), &shard), 0);
+    assert_int_equal(shard.st_mode & 07777, 0700);
     rig->options.pool_path = NULL;
 }
 
@@ -366,6 +393,9 @@ static void a_pool_that_turns_read_only_says_so(void **state)
     assert_int_equal(mount(NULL, at(rig, "pool"), NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
     assert_int_equal(ops->clone(rig->backend, 2, 1, &why), CONDITION_UNAVAILABLE);
     assert_non_null(strstr(why.text, "serves reads only"));
+    /* as after a transaction that could not be written: what was in it is not on the disk */
+    assert_int_equal(ops->sync(rig->backend, 1, &why), CONDITION_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "serves reads only"));
     rig_must(ops->status(rig->backend, &status, &why));
     assert_false(status.writable);
 }
@@ -414,7 +444,7 @@ static void a_full_pool_says_so_and_still_removes(void **state)
 
     while (id > 1)
         rig_must(ops->remove(rig->backend, --id, &why));
-    rig_must(ops->settle(rig->backend, &why));
+    rig_must(ops->settle(rig->backend, NULL, &why));
     rig_must(ops->create(rig->backend, 1, &why));
     rig_must(ops->clone(rig->backend, 2, 1, &why));
     root = rig_root(rig, 2);
@@ -465,6 +495,7 @@ int main(void)
         bare(without_room_for_any_pool_the_first_start_says_so),
         bare(a_pool_is_there_or_not_as_expected),
         bare(a_folder_on_btrfs_can_be_given),
+        bare(a_folder_that_others_may_write_is_refused),
         bare(a_root_on_btrfs_needs_no_file),
         bare(paths_that_cannot_be_a_pool_are_refused),
         bare(a_pool_has_one_daemon_and_one_root),

@@ -14,6 +14,7 @@ struct room {
     struct rig *rig;
     struct pool pool;
     struct settle settle;
+    atomic_bool cancel;
 };
 
 static int begin(void **state)
@@ -53,8 +54,7 @@ static void with_nothing_removed_it_returns_at_once(void **state)
 {
     struct room *room = *state;
 
-    assert_int_equal(settle_wait(&room->settle, &room->pool, NULL), 0);
-    settle_deinit(&room->settle);
+    assert_int_equal(settle_wait(&room->settle, &room->pool, NULL, NULL), 0);
 }
 
 static void the_space_of_removed_volumes_is_given_back(void **state)
@@ -76,11 +76,10 @@ static void the_space_of_removed_volumes_is_given_back(void **state)
     assert_true(after.used >= before.used + (40 << 20));
     for (uint64_t id = 1; id <= 4; id++)
         rig_must(subvol_remove(&room->pool, id, &why));
-    rig_must(settle_wait(&room->settle, &room->pool, &why));
+    rig_must(settle_wait(&room->settle, &room->pool, NULL, &why));
     assert_int_equal(deleted(&room->pool), 0);
     rig_must(pool_status(&room->pool, &after, &why));
     assert_true(after.used < before.used + (1 << 20));
-    settle_deinit(&room->settle);
 }
 
 static void a_removed_volume_in_use_is_not_waited_for_without_end(void **state)
@@ -93,19 +92,18 @@ static void a_removed_volume_in_use_is_not_waited_for_without_end(void **state)
     rig_must(subvol_open(&room->pool, 1, &fd, &why));
     rig_must(subvol_remove(&room->pool, 1, &why));
     room->settle.patience_ms = 50;
-    assert_int_equal(settle_wait(&room->settle, &room->pool, &why), CONDITION_UNAVAILABLE);
+    assert_int_equal(settle_wait(&room->settle, &room->pool, NULL, &why), CONDITION_UNAVAILABLE);
     assert_non_null(strstr(why.text, "1 removed volumes"));
     close(fd);
     room->settle.patience_ms = 30000;
-    rig_must(settle_wait(&room->settle, &room->pool, &why));
-    settle_deinit(&room->settle);
+    rig_must(settle_wait(&room->settle, &room->pool, NULL, &why));
 }
 
 static void *wait_there(void *context)
 {
     struct room *room = context;
 
-    return (void *)(intptr_t)settle_wait(&room->settle, &room->pool, NULL);
+    return (void *)(intptr_t)settle_wait(&room->settle, &room->pool, &room->cancel, NULL);
 }
 
 /* A thread that waits for a removed volume in use; the answer is an fd in it. */
@@ -118,11 +116,8 @@ static int begin_to_wait(struct room *room, pthread_t *thread)
     rig_must(subvol_open(&room->pool, 1, &fd, &why));
     rig_must(subvol_remove(&room->pool, 1, &why));
     assert_int_equal(pthread_create(thread, NULL, wait_there, room), 0);
-    for (bool waiting = false; !waiting; sched_yield()) {
-        pthread_mutex_lock(&room->settle.lock);
-        waiting = room->settle.waiting > 0;
-        pthread_mutex_unlock(&room->settle.lock);
-    }
+    while (room->settle.waiting == 0)
+        sched_yield();
     return fd;
 }
 
@@ -139,10 +134,9 @@ static void a_volume_let_go_during_the_wait_is_cleaned_soon(void **state)
     pthread_join(thread, &result);
     assert_int_equal((intptr_t)result, 0);
     assert_true(rig_seconds() - begun < 10);
-    settle_deinit(&room->settle);
 }
 
-static void the_end_of_the_backend_ends_a_wait(void **state)
+static void a_cancel_ends_a_wait(void **state)
 {
     struct room *room = *state;
     pthread_t thread;
@@ -150,9 +144,9 @@ static void the_end_of_the_backend_ends_a_wait(void **state)
     int fd = begin_to_wait(room, &thread);
     double begun = rig_seconds();
 
-    settle_deinit(&room->settle);
+    room->cancel = true;
     pthread_join(thread, &result);
-    assert_int_equal((intptr_t)result, CONDITION_UNAVAILABLE);
+    assert_int_equal((intptr_t)result, CONDITION_CANCELLED);
     assert_true(rig_seconds() - begun < 5);
     close(fd);
 }
@@ -166,7 +160,7 @@ int main(void)
         in_pool(the_space_of_removed_volumes_is_given_back),
         in_pool(a_removed_volume_in_use_is_not_waited_for_without_end),
         in_pool(a_volume_let_go_during_the_wait_is_cleaned_soon),
-        in_pool(the_end_of_the_backend_ends_a_wait),
+        in_pool(a_cancel_ends_a_wait),
     };
 
     if (!rig_can_run())

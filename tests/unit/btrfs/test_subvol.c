@@ -423,7 +423,7 @@ static void eight_threads_clone_and_remove_at_once(void **state)
         pthread_join(workers[i].thread, NULL);
     for (unsigned i = 0; i < 8; i++)
         rig_check_(workers[i].result, &workers[i].why, "worker", __FILE__, __LINE__);
-    rig_must(ops->settle(rig->backend, &why));
+    rig_must(ops->settle(rig->backend, NULL, &why));
     rig_must(ops->each(rig->backend, see, &seen, &why));
     assert_int_equal(seen.count, 1 + 8 * 6);
 }

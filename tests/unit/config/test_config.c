@@ -213,10 +213,10 @@ static void impossible_values_are_refused(void **state)
         {"[apply]\nio_engine = 'aio'",
          "f.toml:2: apply.io_engine: must be \"auto\", \"io_uring\" or "
          "\"plain\", not \"aio\""},
-        {"[apply]\nwriters = 65", "f.toml:2: apply.writers: must be from 0 to 64, not 65"},
-        {"[apply]\nwriters = -1", "f.toml:2: apply.writers: must be from 0 to 64, not -1"},
+        {"[apply]\nwriters = 33", "f.toml:2: apply.writers: must be from 0 to 32, not 33"},
+        {"[apply]\nwriters = -1", "f.toml:2: apply.writers: must be from 0 to 32, not -1"},
         {"[apply]\nwriters = 4294967297",
-         "f.toml:2: apply.writers: must be from 0 to 64, not 4294967297"},
+         "f.toml:2: apply.writers: must be from 0 to 32, not 4294967297"},
         {"[server]\ngrace_seconds = 3601",
          "f.toml:2: server.grace_seconds: must be from 0 to 3600, not 3601"},
     };

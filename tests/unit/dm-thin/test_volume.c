@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/dm-thin/line.h"
+#include "backends/dm-thin/name.h"
 #include "base/scoped.h"
 #include "unit/cmocka_setup.h"
 #include "unit/dm-thin/rig.h"
@@ -8,8 +10,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -314,6 +318,132 @@ static void a_volume_that_is_open_but_not_mounted_is_not_mounted_by_us(void **st
     assert_int_equal(usage.inodes, 1);
 }
 
+static void make_file(int root, const char *name)
+{
+    scoped_fd int file = openat(root, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+    assert_int_equal(write(file, "data", 4), 4);
+}
+
+/* Volume 2 as volume 1 is on the disk now, its journal open, with its device; as a loss of power
+ * and a daemon that was killed before it came to the journal leave it. */
+static void cut_the_power(struct rig *rig)
+{
+    char name[DEVICE_NAME], uuid[DEVICE_UUID], line[DEVICE_LINE];
+    struct device_state state;
+
+    name_volume(rig->pool, 1, name);
+    assert_int_equal(device_suspend(name, false), 0);
+    int error = device_message(rig->pool, "create_snap 2 1");
+    assert_int_equal(device_resume(name), 0);
+    assert_int_equal(error, 0);
+    assert_int_equal(device_look(rig->pool, &state, NULL), 0);
+    name_volume(rig->pool, 2, name);
+    name_volume_uuid(rig->pool, 2, uuid);
+    line_thin_table(line, sizeof(line), state.major, state.minor, 2);
+    assert_int_equal(device_create(name, uuid, "thin", RIG_VOLUME_SIZE / 512, line, false), 0);
+}
+
+static void a_journal_is_replayed_though_its_device_is_there(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    int root = rig_root(rig, 1);
+    make_file(root, "a");
+    assert_int_equal(fsync(root), 0);
+    cut_the_power(rig);
+    close(root);
+    rig_stop(rig);
+    rig_start(rig);
+    rig_must(ops->locate(rig->backend, 2, &volume, &why));
+    assert_int_equal(mount(volume.path, "/mnt", "ext4", MS_RDONLY, "noload"), 0);
+    int found = access("/mnt/a", F_OK);
+    assert_int_equal(umount("/mnt"), 0);
+    assert_int_equal(found, 0);
+}
+
+/* Ends a mounted ext4 without a last write of its journal (EXT4_IOC_SHUTDOWN of fs/ext4/ext4.h). */
+static void shut_down(int root)
+{
+    uint32_t no_log = 2;
+
+    assert_int_equal(ioctl(root, _IOR('X', 125, uint32_t), &no_log), 0);
+}
+
+static void a_file_system_that_gave_up_is_not_called_synced(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    int root = rig_root(rig, 1);
+    make_file(root, "a");
+    rig_must(ops->sync(rig->backend, 1, &why));
+    make_file(root, "b");
+    shut_down(root);
+    int result = ops->sync(rig->backend, 1, &why);
+    close(root);
+    assert_int_not_equal(result, 0);
+    assert_non_null(strstr(why.text, "write volume 1 to disk"));
+}
+
+/* Beside a view, and beside a container; and without a trace. */
+static void a_volume_is_read_beside_whoever_has_it(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+    char before[4096], after[4096];
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 10);
+    rig_must(ops->sync(rig->backend, 1, &why));
+    rig_must(ops->locate(rig->backend, 1, &volume, &why));
+    scoped_fd int device = open(volume.path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(pread(device, before, sizeof(before), 0), sizeof(before));
+    for (int i = 0; i < 3; i++) { /* mounted nowhere, read-only, writable */
+        static const char *const options[] = {"noload", ""};
+        int root;
+
+        if (i > 0)
+            assert_int_equal(
+                mount(volume.path, "/mnt", "ext4", i == 1 ? MS_RDONLY : 0, options[i - 1]), 0);
+        int result = ops->open_read(rig->backend, 1, &root, &why);
+        if (i > 0)
+            assert_int_equal(umount2("/mnt", MNT_DETACH), 0);
+        rig_must(result);
+        assert_int_equal(faccessat(root, "a", F_OK, 0), 0);
+        close(root);
+        assert_int_equal(pread(device, after, sizeof(after), 0), sizeof(after));
+        if (i < 2)
+            assert_memory_equal(before, after, sizeof(before));
+    }
+}
+
+static void a_device_of_somebody_else_is_left_alone(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+    char name[DEVICE_NAME];
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    rig_must(ops->rest(rig->backend, 1, &why));
+    snprintf(name, sizeof(name), "%.100s-snap-1", rig->pool);
+    assert_int_equal(device_create(name, "somebody-elses", "error", 8, "", false), 0);
+    int result = ops->locate(rig->backend, 1, &volume, &why);
+    rig_must(ops->rest(rig->backend, 1, NULL));
+    rig_must(ops->remove(rig->backend, 1, NULL));
+    bool there = rig_device(rig, 1).exists;
+    assert_int_equal(device_remove(name, false), 0);
+    assert_int_equal(result, CONDITION_UNAVAILABLE);
+    assert_non_null(strstr(why.text, "is not cowsnap's, though it has the name of volume 1"));
+    assert_true(there);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
@@ -328,6 +458,10 @@ int main(void)
         TEST(a_left_over_of_the_number_is_replaced),
         TEST(space_comes_back),
         TEST(a_number_whose_thin_id_is_taken_is_refused),
+        TEST(a_journal_is_replayed_though_its_device_is_there),
+        TEST(a_file_system_that_gave_up_is_not_called_synced),
+        TEST(a_volume_is_read_beside_whoever_has_it),
+        TEST(a_device_of_somebody_else_is_left_alone),
         TEST(a_volume_that_is_open_but_not_mounted_is_not_mounted_by_us),
     };
 

@@ -353,12 +353,11 @@ int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reaso
     return judge(key, why);
 }
 
-int snapshots_cleanup(struct snapshots *snapshots, struct reason *why)
+int snapshots_cleanup(struct snapshots *snapshots, const atomic_bool *cancel, struct reason *why)
 {
     (void)snapshots;
-    (void)why;
     note("cleanup");
-    return 0;
+    return atomic_load(cancel) ? refuse(why, CONDITION_CANCELLED, "clean up") : 0;
 }
 
 int snapshots_check(struct snapshots *snapshots, bool repair, check_visit *visit, void *context,

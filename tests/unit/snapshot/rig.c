@@ -136,7 +136,7 @@ int rig_remove(struct rig *rig, const char *key)
 
 int rig_cleanup(struct rig *rig)
 {
-    return snapshots_cleanup(rig->snapshots, &rig->why);
+    return snapshots_cleanup(rig->snapshots, NULL, &rig->why);
 }
 
 static int take_id(void *context, const struct snapshot_info *info, struct reason *why)

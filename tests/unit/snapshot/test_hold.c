@@ -285,7 +285,32 @@ static void that_a_volume_cannot_be_looked_for_is_a_failure(void **state)
     assert_int_equal(rig_prepare(rig, "a", NULL), 0);
     fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_BEFORE, -EIO);
     assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), -EIO); /* not "of another" */
+    fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_BEFORE, CONDITION_UNAVAILABLE);
+    assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), CONDITION_UNAVAILABLE);
     assert_int_equal(count_holds(rig), 0);
+}
+
+/* Then the Apply fails, and a Commit relies on nothing. */
+static void what_the_pool_did_not_keep_is_not_noted(void **state)
+{
+    const struct volume_usage written = {.bytes = 10, .inodes = 1, .exact = true};
+    struct rig *rig = *state;
+    struct attempt attempt;
+
+    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
+    assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), 0);
+    fault_plan(rig->front, FAULT_CONFIRM, 1, FAULT_BEFORE, CONDITION_UNAVAILABLE);
+    assert_int_equal(release(rig, &attempt, &written, true), CONDITION_UNAVAILABLE);
+    assert_int_equal(count_holds(rig), 0);
+    assert_int_equal(rig_commit(rig, "n", "a"), 0);
+    assert_int_equal(fault_count(rig->front, FAULT_SYNC), 1);
+    /* nobody is asked of what was not synced, or not written */
+    assert_int_equal(rig_prepare(rig, "b", NULL), 0);
+    assert_int_equal(hold(rig, rig_id(rig, "b"), &attempt), 0);
+    assert_int_equal(release(rig, &attempt, &written, false), 0);
+    assert_int_equal(hold(rig, rig_id(rig, "b"), &attempt), 0);
+    assert_int_equal(release(rig, &attempt, NULL, true), 0);
+    assert_int_equal(fault_count(rig->front, FAULT_CONFIRM), 1);
 }
 
 /* ---- what a hold keeps others from ---- */
@@ -543,6 +568,7 @@ int main(void)
         with_rig(a_volume_without_its_record_is_not_written_to),
         with_rig(a_folder_that_cannot_be_opened_is_not_held),
         with_rig(that_a_volume_cannot_be_looked_for_is_a_failure),
+        with_rig(what_the_pool_did_not_keep_is_not_noted),
         with_rig(a_second_layer_waits_its_turn),
         with_rig(a_held_snapshot_is_not_committed),
         with_rig(a_removal_is_told_and_waits_for_the_end),

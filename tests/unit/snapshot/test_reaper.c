@@ -60,7 +60,7 @@ static void *clean_up(void *argument)
 {
     struct rig *rig = argument;
 
-    return (void *)(intptr_t)snapshots_cleanup(rig->snapshots, NULL);
+    return (void *)(intptr_t)snapshots_cleanup(rig->snapshots, NULL, NULL);
 }
 
 /* The reaper stands at the gate with a volume; nobody else may touch that meanwhile. */
@@ -79,6 +79,25 @@ static void cleanup_waits_for_what_the_reaper_is_at(void **state)
     pthread_join(thread, &result);
     assert_null(result);
     assert_false(memory_backend_has(rig->backend, id));
+    assert_int_equal(removals_left(rig), 0);
+}
+
+static void a_cancelled_cleanup_ends_nothing_more(void **state)
+{
+    const atomic_bool cancel = true;
+    struct rig *rig = *state;
+
+    prepare(rig, "a");
+    memory_backend_close_gate(rig->backend);
+    assert_int_equal(rig_remove(rig, "a"), 0);
+    memory_backend_wait_at_gate(rig->backend); /* the reaper: it will end no other */
+    uint64_t id = prepare(rig, "b");
+    assert_int_equal(rig_remove(rig, "b"), 0);
+    assert_int_equal(snapshots_cleanup(rig->snapshots, &cancel, &rig->why), CONDITION_CANCELLED);
+    assert_true(memory_backend_has(rig->backend, id));
+    assert_int_equal(removals_left(rig), 2);
+    memory_backend_open_gate(rig->backend);
+    assert_int_equal(rig_cleanup(rig), 0);
     assert_int_equal(removals_left(rig), 0);
 }
 
@@ -118,6 +137,7 @@ int main(void)
         with_rig(removal_answers_before_its_volume_ends),
         with_rig(a_busy_volume_is_ended_later_by_itself),
         with_rig(cleanup_waits_for_what_the_reaper_is_at),
+        with_rig(a_cancelled_cleanup_ends_nothing_more),
         with_rig(what_cannot_be_ended_keeps_nothing_else_back),
     };
 
