@@ -155,6 +155,7 @@ static void the_pool_is_asked_which_volumes_there_are(void **state)
     rig_must(ops->create(rig->backend, 2, &why));
     rig_must(ops->rest(rig->backend, 2, &why));
     wait_until_gone(rig, 2);
+    assert_int_equal(volumes_of(rig).sum, 1 + 2); /* the first list is of what the start read */
     assert_int_equal(device_message(rig->pool, "create_snap 77 1"), 0);
     assert_int_equal(device_message(rig->pool, "delete 2"), 0);
     struct count seen = volumes_of(rig);
