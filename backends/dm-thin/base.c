@@ -15,12 +15,13 @@
 
 /*
  * Why these settings:
- *   assume_storage_prezeroed, lazy_journal_init   a fresh thin volume reads as zeros: nothing has
- * to be written for that, neither now nor by a thread in every clone later nodiscard, -K    nothing
- * is there to discard ^resize_inode    volumes keep their size: no blocks kept for more group
- * descriptors -m 0             no share kept back for root, who is who writes in containers size=32
- * MiB of journal: each clone's becomes its own when it is written, so it is what a volume costs
- * beyond its files
+ *   assume_storage_prezeroed,  a fresh thin volume reads as zeros: nothing has to be written for
+ *   lazy_journal_init          that, neither now nor by a thread in every clone later
+ *   nodiscard, -K              nothing is there to discard
+ *   ^resize_inode              volumes keep their size: no blocks kept for more group descriptors
+ *   -m 0                       no share kept back for root, who is who writes in containers
+ *   size=32                    MiB of journal: each clone's becomes its own when it is written, so
+ *                              it is what a volume costs beyond its files
  */
 static char *const ext4_arguments[] = {
     "mkfs.ext4",

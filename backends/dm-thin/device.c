@@ -198,7 +198,6 @@ static int task_ask(struct dm_task *task, struct device_state *state)
         .live = info.live_table,
         .suspended = info.suspended,
         .leaving = info.deferred_remove,
-        .readonly = info.read_only,
         .opened = (unsigned)info.open_count,
         .major = info.major,
         .minor = info.minor,
@@ -230,24 +229,22 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
 
 /* Where udev runs. */
 static int device_create_at_once(const char *name, const char *uuid, const char *target,
-                                 uint64_t sectors, const char *line, bool readonly)
+                                 uint64_t sectors, const char *line)
 {
     scoped_task task = task_make(DM_DEVICE_CREATE, name);
 
     if (!task || !dm_task_set_uuid(task, uuid) ||
-        !dm_task_add_target(task, 0, sectors, target, line) || (readonly && !dm_task_set_ro(task)))
+        !dm_task_add_target(task, 0, sectors, target, line))
         return -ENOMEM;
     return task_run_with_udev(task);
 }
 
 /* The new line comes into force with a resume, which waits for what the old one does. */
-static int device_load(const char *name, const char *target, uint64_t sectors, const char *line,
-                       bool readonly)
+static int device_load(const char *name, const char *target, uint64_t sectors, const char *line)
 {
     scoped_task task = task_make(DM_DEVICE_RELOAD, name);
 
-    if (!task || !dm_task_add_target(task, 0, sectors, target, line) ||
-        (readonly && !dm_task_set_ro(task)))
+    if (!task || !dm_task_add_target(task, 0, sectors, target, line))
         return -ENOMEM;
     int result = task_run(task);
     return result == 0 ? device_resume(name) : result;
@@ -255,12 +252,12 @@ static int device_load(const char *name, const char *target, uint64_t sectors, c
 
 /* Where it does not. */
 static int device_create_in_steps(const char *name, const char *uuid, const char *target,
-                                  uint64_t sectors, const char *line, bool readonly)
+                                  uint64_t sectors, const char *line)
 {
     scoped_task task = task_make(DM_DEVICE_CREATE, name);
     struct dm_info info;
 
-    if (!task || !dm_task_set_uuid(task, uuid) || (readonly && !dm_task_set_ro(task)))
+    if (!task || !dm_task_set_uuid(task, uuid))
         return -ENOMEM;
     int result = task_run(task);
     if (result != 0)
@@ -268,7 +265,7 @@ static int device_create_in_steps(const char *name, const char *uuid, const char
     if (!dm_task_get_info(task, &info))
         result = -EIO;
     if (result == 0)
-        result = device_load(name, target, sectors, line, readonly);
+        result = device_load(name, target, sectors, line);
     STEP("dm-thin.device-made");
     if (result == 0)
         result = node_make(name, info.major, info.minor);
@@ -278,11 +275,11 @@ static int device_create_in_steps(const char *name, const char *uuid, const char
 }
 
 int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
-                  const char *line, bool readonly)
+                  const char *line)
 {
     if (device_udev)
-        return device_create_at_once(name, uuid, target, sectors, line, readonly);
-    return device_create_in_steps(name, uuid, target, sectors, line, readonly);
+        return device_create_at_once(name, uuid, target, sectors, line);
+    return device_create_in_steps(name, uuid, target, sectors, line);
 }
 
 int device_take_over(const char *name, const struct device_state *state)
@@ -292,7 +289,7 @@ int device_take_over(const char *name, const struct device_state *state)
 
 int device_reload(const char *name, const char *target, uint64_t sectors, const char *line)
 {
-    return device_load(name, target, sectors, line, false);
+    return device_load(name, target, sectors, line);
 }
 
 int device_remove(const char *name, bool later)

@@ -24,8 +24,7 @@ struct device_state {
     bool exists;
     bool live; /* has a table; one without was left by an activation that was interrupted */
     bool suspended;
-    bool leaving; /* goes away when the last who has it open closes it */
-    bool readonly;
+    bool leaving;    /* goes away when the last who has it open closes it */
     unsigned opened; /* how many have it open, mounts included */
     unsigned major, minor;
 };
@@ -39,7 +38,7 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
 
 /* Makes the device with one target over SECTORS, and its node; returns when the node is there. */
 int device_create(const char *name, const char *uuid, const char *target, uint64_t sectors,
-                  const char *line, bool readonly);
+                  const char *line);
 
 /* For a device that was found, STATE as device_look() has it: makes its node where that is missing,
  * since whoever made the device may have been killed before he came to it. */

@@ -89,13 +89,11 @@ bool inventory_find(struct inventory *inventory, uint64_t id, struct inventory_i
     return found;
 }
 
-bool inventory_is_taken(struct inventory *inventory, uint64_t id, uint64_t *other)
+bool inventory_is_taken(struct inventory *inventory, uint64_t id)
 {
     pthread_mutex_lock(&inventory->lock);
     const struct inventory_node *node = *inventory_place(inventory, id);
     bool taken = node && node->item.id != id;
-    if (taken)
-        *other = node->item.id;
     pthread_mutex_unlock(&inventory->lock);
     return taken;
 }

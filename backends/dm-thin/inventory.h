@@ -68,8 +68,8 @@ void inventory_mark(struct inventory *inventory, uint64_t id, bool whole);
 
 bool inventory_find(struct inventory *inventory, uint64_t id, struct inventory_item *item);
 
-/* Whether another volume has the thin id that ID would take; then *OTHER is that volume. */
-bool inventory_is_taken(struct inventory *inventory, uint64_t id, uint64_t *other);
+/* Whether another volume has the thin id that ID would take. */
+bool inventory_is_taken(struct inventory *inventory, uint64_t id);
 
 void inventory_drop(struct inventory *inventory, uint64_t id);
 

@@ -123,16 +123,6 @@ bool line_parse_thin_status(const char *line, uint64_t *mapped)
     return read_number(&line, mapped);
 }
 
-bool line_parse_thin_table(const char *line, unsigned *major, unsigned *minor, uint32_t *id)
-{
-    uint64_t number;
-
-    if (!read_device(&line, major, minor) || !read_number(&line, &number) || number > 0xffffff)
-        return false;
-    *id = (uint32_t)number;
-    return true;
-}
-
 void line_pool_table(char *line, size_t room, const char *metadata, const char *data,
                      uint64_t block_sectors, uint64_t low_water_blocks)
 {

@@ -46,9 +46,6 @@ bool line_parse_pool_table(const char *line, struct line_pool_table *table);
 /* What a thin device has mapped, in sectors. False for "Fail", "-" and what is no such line. */
 bool line_parse_thin_status(const char *line, uint64_t *mapped);
 
-/* The id of a thin table line "MAJOR:MINOR ID", and of which pool. */
-bool line_parse_thin_table(const char *line, unsigned *major, unsigned *minor, uint32_t *id);
-
 /* "METADATA DATA BLOCK LOW_WATER 1 error_if_no_space": METADATA and DATA are paths of devices. */
 void line_pool_table(char *line, size_t room, const char *metadata, const char *data,
                      uint64_t block_sectors, uint64_t low_water_blocks);

@@ -105,7 +105,7 @@ int thin_pool_activate(struct thin_pool *pool, const char *name, const char *uui
 
     line_thin_table(line, sizeof(line), pool->major, pool->minor, id);
     pthread_rwlock_rdlock(&pool->still);
-    int error = device_create(name, uuid, "thin", sectors, line, false);
+    int error = device_create(name, uuid, "thin", sectors, line);
     pthread_rwlock_unlock(&pool->still);
     return error;
 }
@@ -235,7 +235,7 @@ static int thin_pool_start(struct thin_pool *pool, const struct backend_options 
                         thin_pool_low_water(sectors / BLOCK_SECTORS, BLOCK_SECTORS));
         name_part_uuid(pool->name, "pool", uuid);
         int error = device_create(pool->name, uuid, "thin-pool",
-                                  sectors / BLOCK_SECTORS * BLOCK_SECTORS, line, false);
+                                  sectors / BLOCK_SECTORS * BLOCK_SECTORS, line);
         STEP("dm-thin.pool-activated");
         if (error != 0)
             result = failure(why, -error,

@@ -67,10 +67,8 @@ static int volume_split(struct thin_pool *pool, uint64_t id, const char *message
 /* Whether the thin id that a volume of this number would have is somebody else's. */
 static bool volume_id_is_anothers(struct thin_pool *pool, uint64_t id)
 {
-    uint64_t other;
-
     return thin_id(id) == THIN_ID_LABEL || thin_id(id) == THIN_ID_BASE ||
-           inventory_is_taken(&pool->inventory, id, &other);
+           inventory_is_taken(&pool->inventory, id);
 }
 
 /* Sees that the pool takes a new volume and that nothing is left of an older one of its number. */

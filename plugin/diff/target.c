@@ -47,8 +47,9 @@ static int open_bind(struct target *target, const struct mount *mount, struct re
     return open_folder(mount->source, &target->directory, why);
 }
 
-/* Nobody reaches a volume of ours by naming a folder: what can be written was found by
- * snapshots_hold(), and anything else below the pool is a committed layer or a stranger's try. */
+/* Not by the path of a folder in the pool: what can be written was found by snapshots_hold(), and
+ * anything else there is a committed layer or a stranger's try. A mount that root made of a volume
+ * elsewhere is not told apart from any folder of root's. */
 static int refuse_our_pool(const struct target *target, struct snapshots *snapshots,
                            struct reason *why)
 {

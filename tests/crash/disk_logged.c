@@ -51,7 +51,7 @@ static void begin(const struct disk *disk)
     scoped_fd int log_loop = disk_attach(file, log);
     snprintf(line, sizeof(line), "%s %s", now, log);
     int error =
-        device_create(logged_name, logged_name, "log-writes", DISK_SIZE / SECTOR_SIZE, line, false);
+        device_create(logged_name, logged_name, "log-writes", DISK_SIZE / SECTOR_SIZE, line);
     if (error != 0)
         errx(1, "a device of dm-log-writes: %s (modprobe dm_log_writes)", strerror(-error));
     disk_mount(device_path(logged_name, path), "ext4", disk->mount);

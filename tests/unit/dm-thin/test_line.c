@@ -79,8 +79,6 @@ static void what_is_no_status_is_refused(void **state)
 static void tables_are_read_and_written(void **state)
 {
     struct line_pool_table pool;
-    unsigned major, minor;
-    uint32_t id;
     char line[256];
 
     (void)state;
@@ -96,11 +94,6 @@ static void tables_are_read_and_written(void **state)
     assert_string_equal(line, "/dev/m /dev/d 128 9 1 error_if_no_space");
     line_thin_table(line, sizeof(line), 253, 4, 16777215);
     assert_string_equal(line, "253:4 16777215");
-    assert_true(line_parse_thin_table(line, &major, &minor, &id));
-    assert_int_equal(major, 253);
-    assert_int_equal(minor, 4);
-    assert_int_equal(id, 16777215);
-    assert_false(line_parse_thin_table("253:4 16777216", &major, &minor, &id));
 }
 
 static void what_a_volume_has_mapped_is_read(void **state)

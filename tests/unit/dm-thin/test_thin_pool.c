@@ -131,9 +131,9 @@ static void strays_are_ended_and_others_are_not(void **state)
                      0); /* as a crash in the midst of a clone leaves it */
     name_volume(rig->pool, 77, stray);
     name_volume_uuid(rig->pool, 77, uuid);
-    assert_int_equal(device_create(stray, uuid, "error", 8, "", false), 0);
+    assert_int_equal(device_create(stray, uuid, "error", 8, ""), 0);
     name_volume(rig->pool, 78, alien);
-    assert_int_equal(device_create(alien, "SOMEBODY-else", "error", 8, "", false), 0);
+    assert_int_equal(device_create(alien, "SOMEBODY-else", "error", 8, ""), 0);
     rig_stop(rig);
     rig_start(rig);
     assert_false(rig_device(rig, 77).exists);

@@ -341,7 +341,7 @@ static void cut_the_power(struct rig *rig)
     name_volume(rig->pool, 2, name);
     name_volume_uuid(rig->pool, 2, uuid);
     line_thin_table(line, sizeof(line), state.major, state.minor, 2);
-    assert_int_equal(device_create(name, uuid, "thin", RIG_VOLUME_SIZE / 512, line, false), 0);
+    assert_int_equal(device_create(name, uuid, "thin", RIG_VOLUME_SIZE / 512, line), 0);
 }
 
 static void a_journal_is_replayed_though_its_device_is_there(void **state)
@@ -433,7 +433,7 @@ static void a_device_of_somebody_else_is_left_alone(void **state)
     rig_must(ops->create(rig->backend, 1, &why));
     rig_must(ops->rest(rig->backend, 1, &why));
     snprintf(name, sizeof(name), "%.100s-snap-1", rig->pool);
-    assert_int_equal(device_create(name, "somebody-elses", "error", 8, "", false), 0);
+    assert_int_equal(device_create(name, "somebody-elses", "error", 8, ""), 0);
     int result = ops->locate(rig->backend, 1, &volume, &why);
     rig_must(ops->rest(rig->backend, 1, NULL));
     rig_must(ops->remove(rig->backend, 1, NULL));
