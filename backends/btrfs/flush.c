@@ -52,8 +52,10 @@ static void flush_run(struct flush *flush, int fd)
     if (error != 0) {
         flush->failed = number;
         flush->error = error;
-        clock_gettime(CLOCK_REALTIME, &flush->failed_end);
     }
+    /* read-only: it stays so for good, or it was remounted, and nothing is lost */
+    if (error != 0 && error != EROFS)
+        clock_gettime(CLOCK_REALTIME, &flush->failed_end);
     pthread_cond_broadcast(&flush->ended);
 }
 
@@ -71,7 +73,7 @@ int flush_wait(struct flush *flush, int fd, struct timespec born)
             flush_run(flush, fd);
     if (flush->failed >= wanted)
         error = flush->error;
-    else if (flush->failed != 0 && flush_before(born, flush->failed_end))
+    else if (flush->failed_end.tv_sec != 0 && flush_before(born, flush->failed_end))
         error = EIO;
     pthread_mutex_unlock(&flush->lock);
     return error;

@@ -305,12 +305,16 @@ static int pool_open_shard(struct pool *pool, unsigned number, struct reason *wh
         return failure(why, errno, "open the folder %s/%s (move away what is there)", pool->path,
                        name);
     pool->shards[number] = shard;
-    if (!made && fstat(shard, &status) == 0 && !owner_is_trusted(status.st_uid))
+    if (fstat(shard, &status) < 0)
+        return pool_failure(pool, why, errno, "look at the folder %s/%s", pool->path, name);
+    if (!made && !owner_is_trusted(status.st_uid))
         return refuse(why, CONDITION_PRECONDITION,
                       "the folder %s/%s belongs to user %u: cowsnapd makes it itself; move away "
                       "what is there",
                       pool->path, name, status.st_uid);
-    if (!made && (status.st_mode & 07777) == SHARD_MODE)
+    if ((status.st_mode & 07777) == SHARD_MODE && status.st_uid == 0 && status.st_gid == 0 &&
+        fgetxattr(shard, "system.posix_acl_default", NULL, 0) < 0 &&
+        fgetxattr(shard, "system.posix_acl_access", NULL, 0) < 0)
         return 0;
     (void)fremovexattr(shard, "system.posix_acl_default");
     (void)fremovexattr(shard, "system.posix_acl_access");

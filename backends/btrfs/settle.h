@@ -20,7 +20,8 @@ void settle_init(struct settle *settle);
 
 /* Waits for the subvolumes that are removed now, not for those to come. CONDITION_UNAVAILABLE when
  * the cleaner does not get on: a removed subvolume that is still in use is not cleaned.
- * CONDITION_CANCELLED within a quarter of a second after *CANCEL (which may be NULL) is set. */
+ * CONDITION_CANCELLED soon after *CANCEL (which may be NULL) is set: a quarter of a second, or the
+ * commit under way. */
 int settle_wait(struct settle *settle, const struct pool *pool, const atomic_bool *cancel,
                 struct reason *why);
 

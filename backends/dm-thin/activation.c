@@ -119,7 +119,9 @@ static int activation_resume(struct thin_pool *pool, const char *name)
 
 /* How a volume's device came about. */
 enum activation {
-    ACTIVATION_FOUND_OPEN, /* somebody has it: mounted, most likely, by which it was replayed */
+    /* Somebody has it: mounted, by which it was replayed, or as a virtual machine's disk, which
+     * must not be mounted beside that. */
+    ACTIVATION_FOUND_OPEN,
     ACTIVATION_FOUND,
     ACTIVATION_MADE,
 };

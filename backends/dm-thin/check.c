@@ -48,7 +48,7 @@ static int check_judge(const struct tool_end *end, const char *pool, const char 
 
 /* ---- active ---- */
 
-static int check_snapshot(const struct thin_pool *pool, const atomic_bool *cancel,
+static int check_snapshot(struct thin_pool *pool, const atomic_bool *cancel,
                           struct pool_verdict *verdict, struct reason *why)
 {
     scoped_fd int metadata = open(pool->metadata, O_RDONLY | O_CLOEXEC);
@@ -58,16 +58,16 @@ static int check_snapshot(const struct thin_pool *pool, const atomic_bool *cance
     if (metadata < 0)
         return failure(why, errno, "open the metadata device %s of the thin pool %s",
                        pool->metadata, pool->name);
-    error = device_message(pool->name, "reserve_metadata_snap");
+    error = thin_pool_tell(pool, "reserve_metadata_snap");
     if (error == -EBUSY) { /* left by a check that was killed; others are kept out by the lock */
-        device_message(pool->name, "release_metadata_snap");
-        error = device_message(pool->name, "reserve_metadata_snap");
+        thin_pool_tell(pool, "release_metadata_snap");
+        error = thin_pool_tell(pool, "reserve_metadata_snap");
     }
     if (error != 0)
         return thin_pool_failure(pool, why, -error, "keep the metadata of the thin pool %s still",
                                  pool->name);
     result = tool_ask(active_arguments, metadata, ADVICE, cancel, &end, why);
-    error = device_message(pool->name, "release_metadata_snap");
+    error = thin_pool_tell(pool, "release_metadata_snap");
     if (error != 0)
         log_warn("give back the metadata snapshot of the thin pool %s: %s", pool->name,
                  strerrordesc_np(-error));

@@ -208,7 +208,7 @@ int claim_pool(struct thin_pool *pool, const struct backend_options *options, st
     int result = thin_pool_look(pool, &status, why);
 
     if (result == 0)
-        result = survey_pool(pool->name, pool->metadata, stock_add, &stock, why);
+        result = survey_pool(pool->name, pool->metadata, &pool->messages, stock_add, &stock, why);
     if (result != 0)
         return result;
     pool->transaction = status.transaction;

@@ -124,8 +124,18 @@ static int survey_status(const char *pool, struct line_pool_status *status, stru
     return 0;
 }
 
-int survey_pool(const char *pool, const char *metadata, survey_visit *visit, void *context,
-                struct reason *why)
+static int survey_send(const char *pool, pthread_mutex_t *messages, const char *message)
+{
+    if (messages)
+        pthread_mutex_lock(messages);
+    int error = device_message(pool, message);
+    if (messages)
+        pthread_mutex_unlock(messages);
+    return error;
+}
+
+int survey_pool(const char *pool, const char *metadata, pthread_mutex_t *messages,
+                survey_visit *visit, void *context, struct reason *why)
 {
     struct line_pool_status status;
     scoped(survey_free) struct survey survey;
@@ -142,16 +152,16 @@ int survey_pool(const char *pool, const char *metadata, survey_visit *visit, voi
 
     if (status.held) {
         log_info("thin pool %s: giving back a metadata snapshot that was left", pool);
-        device_message(pool, "release_metadata_snap");
+        survey_send(pool, messages, "release_metadata_snap");
     }
-    int error = device_message(pool, "reserve_metadata_snap");
+    int error = survey_send(pool, messages, "reserve_metadata_snap");
     STEP("dm-thin.metadata-held");
     if (error != 0)
         return failure(why, -error, "keep the metadata of the thin pool %s still", pool);
     result = survey_status(pool, &status, why);
     if (result == 0)
         result = survey_from(&survey, status.held_root, why);
-    error = device_message(pool, "release_metadata_snap");
+    error = survey_send(pool, messages, "release_metadata_snap");
     if (error != 0)
         log_warn("give back the metadata snapshot of the thin pool %s: %s", pool,
                  strerrordesc_np(-error));

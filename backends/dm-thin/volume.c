@@ -211,9 +211,10 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
         return refuse(why, CONDITION_UNAVAILABLE,
                       "volume %" PRIu64 " of the pool %s is still mounted or open", id, pool->name);
     if (error == 0 && item.mapped != item.born) {
-        if (activation_bare(pool, id) == 0)
+        int made = activation_bare(pool, id);
+        if (made == 0)
             volume_discard(pool, device_path(name, path));
-        state.exists = true; /* made perhaps */
+        state.exists = made != -EEXIST; /* which is somebody else's; else it was made, perhaps */
     }
     if (error == 0 && state.exists)
         error = device_remove(name, false);
@@ -253,15 +254,15 @@ static int volume_begin(struct thin_pool *pool, uint64_t id, struct inventory_it
 
     if (!inventory_find(&pool->inventory, id, item))
         return volume_no_such(pool, id, why);
+    name_volume(pool->name, id, name);
+    *volume = (struct volume){.kind = VOLUME_DEVICE};
+    snprintf(volume->path, sizeof(volume->path), "%s", device_path(name, path));
+    snprintf(volume->fstype, sizeof(volume->fstype), "%s", pool->label.file_system);
     int result = activation_begin(pool, item, why);
     if (result != 0)
         return result;
     item->clean = false;
     inventory_update(&pool->inventory, *item);
-    name_volume(pool->name, id, name);
-    *volume = (struct volume){.kind = VOLUME_DEVICE};
-    snprintf(volume->path, sizeof(volume->path), "%s", device_path(name, path));
-    snprintf(volume->fstype, sizeof(volume->fstype), "%s", pool->label.file_system);
     return 0;
 }
 
@@ -394,7 +395,7 @@ int volume_each(struct thin_pool *pool, backend_visit *visit, void *context, str
         return refuse(why, CONDITION_UNAVAILABLE,
                       "a check of the thin pool %s runs: list its volumes when it is over",
                       pool->name);
-    int result = survey_pool(pool->name, pool->metadata, volume_visit, &walk, why);
+    int result = survey_pool(pool->name, pool->metadata, &pool->messages, volume_visit, &walk, why);
     pthread_mutex_unlock(&pool->checks);
     return result;
 }

@@ -17,7 +17,7 @@ const char options_help[] =
     "      --backend NAME        btrfs or dm-thin (btrfs)\n"
     "      --content-root DIR    containerd's content store\n"
     "                            (/var/lib/containerd/io.containerd.content.v1.content)\n"
-    "      --pool-size SIZE      size of the embedded pool when it is first made: 20GiB, 512M\n"
+    "      --pool-size SIZE      size of the embedded pool: 20GiB, 512M (as the disk allows)\n"
     "      --io-engine NAME      auto, io_uring or plain (auto)\n"
     "      --log-level LEVEL     debug, info, warn or error (info)\n"
     "      --log-format FORMAT   text or json (text)\n"

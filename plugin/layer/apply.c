@@ -410,9 +410,9 @@ static uint64_t apply_weight(const struct entry *entry)
  * may make 2,000. INODES is how many there were before the entry. */
 static int apply_weigh_implied(struct apply *apply, uint64_t inodes, struct reason *why)
 {
-    uint64_t made = apply->tree->inodes - inodes;
+    uint64_t now = apply->tree->inodes; /* fewer, when the entry took some away */
 
-    return made > 1 ? room_take(&apply->room, (made - 1) * ROOM_ENTRY, why) : 0;
+    return now > inodes + 1 ? room_take(&apply->room, (now - inodes - 1) * ROOM_ENTRY, why) : 0;
 }
 
 int apply_entry(struct apply *apply, const struct entry *entry, struct tar_reader *reader,

@@ -111,7 +111,7 @@ int tree_sync(const struct tree *tree, struct reason *why)
     int error = 0;
 
     if ((btrfs && ioctl(tree->fd, BTRFS_IOC_SYNC) < 0) || syncfs(tree->fd) < 0 ||
-        (!btrfs && fsync(tree->fd) < 0))
+        (!btrfs && fsync(tree->fd) < 0 && errno != EINVAL)) /* which folders lack there */
         error = errno;
     return error ? io_error(why, error, "write to the disk", "/") : 0;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 static int check_active(struct store_txn *txn, void *context, struct reason *why)
@@ -42,7 +43,7 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
                             struct mounts *ours, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
-    struct volume volume;
+    struct volume volume = {.path = ""};
     struct pin pin;
     int result = find_candidate(snapshots, mounts, id, why);
 
@@ -51,6 +52,10 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
     pins_take(&snapshots->pins, &pin, *id, PIN_READ);
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);
+    /* A number at the end of a stranger's mount may be one of ours, whose trouble is none of his.
+     */
+    if (result > 0 && strcmp(mounts->items[0].source, volume.path) != 0)
+        return CONDITION_NOT_FOUND;
     return result ? result : mounts_of_volume(ours, &volume, options->mount_style, false, why);
 }
 

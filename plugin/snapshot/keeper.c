@@ -30,7 +30,7 @@ struct round {
     struct task tasks[KEEPER_BATCH];
     size_t count;
     bool passed_over; /* a volume was in use: there has to be another round */
-    bool refused;     /* one could not be closed now: as above, and somebody was told */
+    bool refused;     /* one could not be closed or counted: as above, but later */
 };
 
 void keeper_nudge(struct snapshots *snapshots)
@@ -108,31 +108,32 @@ static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use,
 {
     const struct snapshots_options *options = &snapshots->options;
     struct pin pin = {0};
-    int result = 0;
+    int counted = 0, closed = 0;
 
     if (!pins_try(&snapshots->pins, &pin, task->id, PIN_ALONE, NULL, NULL)) {
         *in_use = true;
         return 0;
     }
     if (task->count)
-        result =
+        counted =
             options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
-    if (!result && task->seal)
-        result = close_volume(snapshots, task->id, why);
+    task->count = task->count && counted == 0;
+    if (task->seal) /* also what cannot be counted */
+        closed = close_volume(snapshots, task->id, counted ? NULL : why);
     STEP("keeper.volume-closed");
     pins_drop(&snapshots->pins, &pin);
-    task->done = result == 0;
-    return result;
+    task->done = closed == 0;
+    return counted ? counted : closed;
 }
 
 static void tell(struct round *round, uint64_t id, int result, const struct reason *trouble)
 {
     if (result == 0 || result == CONDITION_NOT_FOUND) /* removed meanwhile */
         return;
-    if (result < 0 || !round->refused) /* of what ails the whole pool once */
+    if (!round->refused) /* the others' reason is most likely the same */
         log_warn("volume %llu cannot be sealed or counted now: %s", (unsigned long long)id,
                  trouble->text);
-    round->refused = round->refused || result > 0;
+    round->refused = true;
 }
 
 void keeper_work(void *context)
@@ -163,8 +164,8 @@ void keeper_work(void *context)
     } while (!result && round.count > 0);
     if (result)
         log_warn("sealing waits for the next commit: %s", why.text);
-    else if (round.passed_over)
-        keeper_nudge(snapshots);
     else if (round.refused)
         worker_within(&snapshots->keeper, REFUSED_MS);
+    else if (round.passed_over)
+        keeper_nudge(snapshots);
 }

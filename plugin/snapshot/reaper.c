@@ -15,8 +15,8 @@
 #include <string.h>
 
 #define REAPER_BATCH 64         /* volumes ended between two transactions */
-#define REAPER_RETRY_MS 1000u   /* when something was in use */
-#define REAPER_REFUSED_MS 5000u /* when the backend would not, for want of room or worse */
+#define REAPER_RETRY_MS 1000u   /* when something was in use, or the pool cannot be used now */
+#define REAPER_REFUSED_MS 3000u /* when all that is left failed, or lacks the room to be ended */
 #define REAPER_GATHER_MS 200u
 
 struct batch {
@@ -96,11 +96,22 @@ static void end_batch(struct snapshots *snapshots, const struct batch *batch, st
             ended->ids[ended->count++] = batch->ids[i];
         } else if (outcome == CONDITION_UNAVAILABLE) {
             tally->in_use++;
-        } else if (tally->refused++ == 0) { /* one sentence a round: the others' are alike */
-            log_warn("volume %llu cannot be removed yet: %s", (unsigned long long)batch->ids[i],
-                     trouble.text);
+        } else if (tally->refused++ == 0) {
+            tally->first = batch->ids[i];
+            tally->why = trouble;
         }
     }
+}
+
+/* Once, and again when there are more or fewer: a round may come every second. */
+static void tell(struct snapshots *snapshots, const struct reaper_tally *tally)
+{
+    uint64_t before = atomic_exchange(&snapshots->refused, tally->refused);
+
+    if (tally->refused > 0 && tally->refused != before)
+        log_warn("%llu removed volumes cannot be ended yet; volume %llu: %s",
+                 (unsigned long long)tally->refused, (unsigned long long)tally->first,
+                 tally->why.text);
 }
 
 int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *cancel,
@@ -113,6 +124,8 @@ int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *c
         struct batch ended = {0};
         int result = store_read(snapshots->options.store, next_batch, &batch, why);
 
+        if (!result && batch.count == 0)
+            tell(snapshots, tally);
         if (result || batch.count == 0)
             return result;
         batch.from = batch.ids[batch.count - 1] + 1;
@@ -121,7 +134,7 @@ int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *c
             result = store_write_reserved(snapshots->options.store, strike_off, &ended, why);
         STEP("reaper.struck-off");
         if (!result && is_to_stop(snapshots, cancel))
-            result = refuse(why, CONDITION_CANCELLED, "end the volumes of removed snapshots");
+            result = refuse(why, CONDITION_CANCELLED, "the removal of volumes was cancelled");
         if (result)
             return result;
     }
@@ -146,9 +159,9 @@ void reaper_work(void *context)
     if (result)
         log_warn("removed snapshots wait for the next try: %s", why.text);
     if (tally.in_use > 0)
-        worker_alarm(&snapshots->reaper, REAPER_RETRY_MS);
+        worker_within(&snapshots->reaper, REAPER_RETRY_MS);
     else if (result || tally.refused > 0)
-        worker_alarm(&snapshots->reaper, REAPER_REFUSED_MS);
+        worker_within(&snapshots->reaper, REAPER_REFUSED_MS);
 }
 
 int snapshots_cleanup(struct snapshots *snapshots, const atomic_bool *cancel, struct reason *why)

@@ -22,6 +22,7 @@ struct snapshots {
     struct stock stock;       /* clones that lie ready */
     struct worker filler;     /* filler.c: makes and ends them */
     _Atomic uint64_t damaged; /* counted by recover(), and anew by each check */
+    _Atomic uint64_t refused; /* removals that could not be carried out in the last round */
 };
 
 /* The volume that a record's files are in: a view with a parent has none of its own. */
@@ -33,6 +34,8 @@ static inline uint64_t record_volume(const struct record *record)
 /* What a round had to leave. */
 struct reaper_tally {
     uint64_t in_use, refused;
+    uint64_t first;    /* of those refused */
+    struct reason why; /* its reason */
 };
 
 /* reaper.c: one round over all that waits for removal. What others are just done with, another

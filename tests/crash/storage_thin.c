@@ -106,7 +106,7 @@ static uint64_t *thin_volumes(const struct daemon *daemon, size_t *count)
     if (!pool_name(daemon, pool))
         errx(1, "%s has no pool", daemon->root);
     metadata_of(pool, metadata);
-    if (survey_pool(pool, metadata, list_device, &listing, &why) != 0)
+    if (survey_pool(pool, metadata, NULL, list_device, &listing, &why) != 0)
         errx(1, "%s", why.text);
     *count = listing.count;
     return listing.ids;

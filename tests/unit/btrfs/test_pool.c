@@ -398,6 +398,9 @@ static void a_pool_that_turns_read_only_says_so(void **state)
     assert_non_null(strstr(why.text, "serves reads only"));
     rig_must(ops->status(rig->backend, &status, &why));
     assert_false(status.writable);
+    /* by the operator, who can take it back: nothing was lost */
+    assert_int_equal(mount(NULL, at(rig, "pool"), NULL, MS_REMOUNT, NULL), 0);
+    rig_must(ops->sync(rig->backend, 1, &why));
 }
 
 /* ---- a pool that is full ---- */

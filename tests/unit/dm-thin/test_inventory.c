@@ -20,6 +20,7 @@ static void items_are_found_replaced_and_dropped(void **state)
 {
     struct inventory inventory;
     struct inventory_item item;
+    size_t count;
 
     (void)state;
     inventory_init(&inventory);
@@ -38,6 +39,15 @@ static void items_are_found_replaced_and_dropped(void **state)
     inventory_update(&inventory, (struct inventory_item){.id = 9, .mapped = 3});
     assert_true(inventory_find(&inventory, 9, &item));
     assert_int_equal(item.mapped, 3);
+    inventory_mark(&inventory, 9, true);
+    inventory_mark(&inventory, 0x1000009, false); /* not the one there is */
+    inventory_update(&inventory, (struct inventory_item){.id = 9, .mapped = 3});
+    assert_true(inventory_find(&inventory, 9, &item));
+    assert_true(item.whole);
+    uint64_t *ids = inventory_list(&inventory, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(ids[0] + ids[1], 9 + 9 + INVENTORY_BUCKETS);
+    free(ids);
     inventory_drop(&inventory, 9);
     inventory_update(&inventory, (struct inventory_item){.id = 9, .mapped = 4});
     assert_false(inventory_find(&inventory, 9, &item));

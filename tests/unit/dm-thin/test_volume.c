@@ -431,6 +431,8 @@ static void a_device_of_somebody_else_is_left_alone(void **state)
     char name[DEVICE_NAME];
 
     rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 100000); /* there is something to discard */
+    rig_must(ops->sync(rig->backend, 1, &why));
     rig_must(ops->rest(rig->backend, 1, &why));
     snprintf(name, sizeof(name), "%.100s-snap-1", rig->pool);
     assert_int_equal(device_create(name, "somebody-elses", "error", 8, ""), 0);

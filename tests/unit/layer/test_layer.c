@@ -725,6 +725,25 @@ static void missing_parents_take_room_as_well(void **state)
     assert_true(watch.most >= 2 * 2000 * ROOM_ENTRY);
 }
 
+static void what_an_entry_takes_away_is_no_room_taken(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = UINT64_MAX};
+    const struct layer_room room = {watch_look, &watch};
+    char name[16];
+
+    rig->request.room = &room;
+    for (int i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), "d/f%d", i);
+        add_file(rig, name, "x");
+    }
+    add_file(rig, "d", "x");
+    for (int i = 0; i < 3000; i++)
+        add_file(rig, "f", "x");
+    assert_int_equal(apply(rig), 0);
+    assert_true(watch.most < 2 * 6100 * ROOM_ENTRY);
+}
+
 static void attributes_take_room_as_well(void **state)
 {
     struct rig *rig = *state;
@@ -804,6 +823,7 @@ int main(void)
         with_rig(room_is_asked_for_at_the_start_and_on_the_way),
         with_rig(what_may_not_count_yet_is_settled_before_it_is_refused),
         with_rig(missing_parents_take_room_as_well),
+        with_rig(what_an_entry_takes_away_is_no_room_taken),
         with_rig(attributes_take_room_as_well),
         with_rig(a_layer_ends_where_no_room_is_left),
     };

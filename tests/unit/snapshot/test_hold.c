@@ -285,8 +285,13 @@ static void that_a_volume_cannot_be_looked_for_is_a_failure(void **state)
     assert_int_equal(rig_prepare(rig, "a", NULL), 0);
     fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_BEFORE, -EIO);
     assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), -EIO); /* not "of another" */
-    fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_BEFORE, CONDITION_UNAVAILABLE);
+    fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_AFTER, CONDITION_UNAVAILABLE);
     assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), CONDITION_UNAVAILABLE);
+    /* but of another's, with a number that is ours, too */
+    struct mounts mounts = one_mount("bind", "/other/1", "", writable);
+    fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_AFTER, CONDITION_UNAVAILABLE);
+    assert_int_equal(hold_mounts(rig, &mounts, &attempt), CONDITION_UNIMPLEMENTED);
+    mounts_clear(&mounts);
     assert_int_equal(count_holds(rig), 0);
 }
 

@@ -38,10 +38,10 @@ static void removal_answers_before_its_volume_ends(void **state)
 
 static void a_busy_volume_is_ended_later_by_itself(void **state)
 {
-    static const int refusals[] = {CONDITION_UNAVAILABLE, -EIO};
+    static const int refusals[] = {CONDITION_UNAVAILABLE, CONDITION_EXHAUSTED, -EIO};
     struct rig *rig = *state;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         uint64_t id = prepare(rig, "a");
 
         memory_backend_refuse(rig->backend, id, refusals[i]);

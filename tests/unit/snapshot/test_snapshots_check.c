@@ -608,7 +608,8 @@ static int list_and_reap(struct backend *backend, backend_visit *visit, void *co
 {
     int result = backend_memory.each(backend, visit, context, why);
 
-    return result || !meanwhile.rig ? result : snapshots_cleanup(meanwhile.rig->snapshots, NULL, why);
+    return result || !meanwhile.rig ? result
+                                    : snapshots_cleanup(meanwhile.rig->snapshots, NULL, why);
 }
 
 static void under_load_nothing_is_found_that_is_not_so(void **state)
