@@ -5,6 +5,7 @@
 #include "cli/containerd_view.h"
 #include "cli/daemon.h"
 #include "cli/json.h"
+#include "cli/snapshot_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -73,16 +74,27 @@ static void end_json(struct report *report, bool content)
     json_end(&report->json);
 }
 
-/* Those named by KEYs, or all. */
+/* Of those named by KEYs, as people call them, or of all. */
 static int ask_for_content(const struct daemon *daemon, const struct arguments *arguments,
                            struct report *report, struct reason *why)
 {
     scoped_free struct bytes *keys = calloc(arguments->word_count + 1, sizeof(*keys));
+    scoped(snapshot_list_clear) struct snapshot_list list = {0};
+    int result = 0;
 
     if (!keys)
         return failure(why, ENOMEM, "ask for a check of files");
-    for (size_t i = 0; i < arguments->word_count; i++)
-        keys[i] = bytes_of(arguments->words[i]);
+    if (arguments->word_count > 0)
+        result = snapshot_list_read(&list, daemon, why);
+    for (size_t i = 0; !result && i < arguments->word_count; i++) {
+        const struct snapshot_info *found;
+
+        result = snapshot_list_find(&list, bytes_of(arguments->words[i]), &found, why);
+        if (!result)
+            keys[i] = found->key;
+    }
+    if (result)
+        return result;
     return control_client_check_content(daemon->client, keys, arguments->word_count, add_finding,
                                         report, &report->tally, why);
 }
@@ -182,10 +194,10 @@ const struct command command_check = {
         "                        snapshots that lost their volume and records that cannot be\n"
         "                        read, if no other was made of them and nothing is at work on\n"
         "                        them; mend the store's indexes\n"
-        "      --content         compare the files of committed snapshots, or of those called "
-        "KEY,\n"
-        "                        with what their layers had, too; reads them all. It is known for\n"
-        "                        layers unpacked while apply.record_content was true\n"
+        "      --content         compare the files of committed snapshots, or of those called KEY\n"
+        "                        (as for usage), with what their layers had, too; reads them all.\n"
+        "                        It is known for layers unpacked while apply.record_content was\n"
+        "                        true\n"
         "      --containerd SOCKET\n"
         "                        compare with what containerd on that socket has of the\n"
         "                        snapshotter \"cowsnap\", too\n"
