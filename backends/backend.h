@@ -115,8 +115,7 @@ typedef int backend_visit(void *context, uint64_t id, struct reason *why);
 struct backend_ops {
     const char *name; /* as --backend takes it */
 
-    /* locate() and usage() take microseconds mostly, and wait for nobody else's work in the pool.
-     */
+    /* locate() and usage() take microseconds mostly, and wait for nobody's work in the pool. */
     bool looks_are_short;
 
     /* Opens the pool, makes and mounts the embedded one where that is due. On failure nothing is

@@ -253,8 +253,7 @@ static int check_image(const struct backend_options *options, const atomic_bool 
         "`btrfs check --readonly %s/" IMAGE_NAME "` finds damage; run it to see all of it "
         "(last words: %s). Images can be pulled again: move the file and the folder meta beside it "
         "away, start cowsnapd, which makes an empty pool, have containerd remove all images of "
-        "this "
-        "snapshotter, and pull them.",
+        "this snapshotter, and pull them.",
         options->root_path, end.words);
 }
 

@@ -41,8 +41,7 @@ struct inventory_item {
     uint64_t inodes;      /* in use in its file system when last looked at; or unknown */
     uint64_t born_inodes; /* the same when it was cloned; or unknown */
     bool clean;           /* its journal is known to be empty: nobody could write since it was */
-    bool whole; /* replayed since its device was made, or that was not due. Set by inventory_mark()
-                 */
+    bool whole;           /* replayed since its device was made, or not due: inventory_mark() */
 };
 
 #define INVENTORY_BUCKETS 4096

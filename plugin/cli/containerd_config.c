@@ -123,7 +123,8 @@ const struct command command_containerd_config = {
         "      --root DIR        cowsnapd's root (the running one's, or /var/lib/cowsnap)\n"
         "\n"
         "Address and root are those of the cowsnapd that answers on the socket; when none does,\n"
-        "as before its first start, they are taken from the options. Needs no privileges.\n",
+        "as before its first start, the address is --address. --root wins in any case. Needs no\n"
+        "privileges.\n",
     .flags = flags,
     .run = run_containerd_config,
 };

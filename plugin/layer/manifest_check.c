@@ -258,16 +258,21 @@ static int compare_link(const struct check *check, struct bytes name, int fd, st
     return differs(check, name, why, "it leads elsewhere");
 }
 
+/* Finds what is at NAME, which becomes a C string in PATH: a descriptor or minus an errno. */
+static int open_name(const struct check *check, struct bytes name, char path[static PATH_ROOM])
+{
+    memcpy(path, name.data, name.length);
+    path[name.length] = '\0';
+    return path_open(&check->root, path, O_PATH);
+}
+
 /* Whether the name at AT leads to the inode that STATUS is of. */
 static bool is_same(const struct check *check, uint32_t at, const struct stat *status)
 {
-    struct bytes name = name_at(check, at);
     char path[PATH_ROOM];
+    scoped_fd int fd = open_name(check, name_at(check, at), path);
     struct stat other;
 
-    memcpy(path, name.data, name.length);
-    path[name.length] = '\0';
-    scoped_fd int fd = path_open(&check->root, path, O_PATH);
     return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == status->st_dev &&
            other.st_ino == status->st_ino;
 }
@@ -415,9 +420,7 @@ static int compare(const struct check *check, uint32_t at, struct reason *why)
 
     if (check->cancel && atomic_load(check->cancel))
         return refuse(why, CONDITION_CANCELLED, "the check was cancelled");
-    memcpy(path, name.data, name.length);
-    path[name.length] = '\0';
-    fd = path_open(&check->root, path, O_PATH);
+    fd = open_name(check, name, path);
     if (record_at(check, at).what == MANIFEST_GONE)
         return fd < 0 ? 0 : differs(check, name, why, "it is there, and the layer removed it");
     if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)

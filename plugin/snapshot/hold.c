@@ -52,8 +52,7 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
     pins_take(&snapshots->pins, &pin, *id, PIN_READ);
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);
-    /* A number at the end of a stranger's mount may be one of ours, whose trouble is none of his.
-     */
+    /* A number at the end of a stranger's mount may be ours, whose trouble is none of his. */
     if (result > 0 && strcmp(mounts->items[0].source, volume.path) != 0)
         return CONDITION_NOT_FOUND;
     return result ? result : mounts_of_volume(ours, &volume, options->mount_style, false, why);
