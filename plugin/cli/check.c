@@ -13,7 +13,8 @@
 
 enum { FLAG_REPAIR, FLAG_CONTENT, FLAG_CONTAINERD };
 
-/* What is printed is gathered first: of a check that fails half-way, nothing is told. */
+/* What is printed is gathered first: a check that fails before it has found anything tells nothing
+ * but why. One that fails later tells what it has found, and may have repaired, until then. */
 struct report {
     bool as_json;
     struct json json;
@@ -62,14 +63,18 @@ static void begin_json(struct report *report, bool repair)
     json_array(&report->json, "findings");
 }
 
-static void end_json(struct report *report, bool content)
+static void end_json(struct report *report, bool content, bool complete)
 {
     json_end(&report->json);
+    json_switch(&report->json, "complete", complete);
     json_number(&report->json, "differences", report->differences);
     json_number(&report->json, "repaired", report->repaired);
-    if (content) {
+    if (content && complete) {
         json_number(&report->json, "compared", report->tally.compared);
         json_number(&report->json, "unrecorded", report->tally.unrecorded);
+    } else if (content) {
+        json_null(&report->json, "compared");
+        json_null(&report->json, "unrecorded");
     }
     json_end(&report->json);
 }
@@ -113,28 +118,38 @@ static void end_text(struct report *report, const struct arguments *arguments)
             (unsigned long long)report->tally.unrecorded);
 }
 
-static int ask(const struct arguments *arguments, struct report *report, bool repair,
-               struct reason *why)
+static int ask_daemon(const struct daemon *daemon, const struct arguments *arguments,
+                      struct report *report, bool repair, struct reason *why)
 {
-    scoped(daemon_disconnect) struct daemon daemon;
-    int result = daemon_connect(&daemon, arguments, why);
+    int result = arguments->word_count
+                     ? 0
+                     : control_client_check(daemon->client, repair, add_finding, report, why);
 
-    if (result)
-        return result;
-    result = arguments->word_count
-                 ? 0
-                 : control_client_check(daemon.client, repair, add_finding, report, why);
     if (!result && arguments->values[FLAG_CONTENT])
-        result = ask_for_content(&daemon, arguments, report, why);
-    if (!result && arguments->values[FLAG_CONTAINERD])
-        return containerd_view_check(&daemon, arguments->values[FLAG_CONTAINERD], add_finding,
-                                     report, why);
+        result = ask_for_content(daemon, arguments, report, why);
     if (result == CONDITION_DEADLINE)
         return refuse(why, result,
                       "the check was not over within %d seconds: look into cowsnapd's log for the "
                       "reason, or check again when its disk is less busy",
                       CONTROL_CHECK_TIMEOUT);
-    return daemon_explain(&daemon, result, why);
+    return daemon_explain(daemon, result, why);
+}
+
+/* containerd is tried first: what hinders it is told before anything is repaired. */
+static int ask(const struct arguments *arguments, struct report *report, bool repair,
+               struct reason *why)
+{
+    const char *containerd = arguments->values[FLAG_CONTAINERD];
+    scoped(daemon_disconnect) struct daemon daemon;
+    int result = daemon_connect(&daemon, arguments, why);
+
+    if (!result && containerd)
+        result = containerd_view_try(containerd, why);
+    if (!result)
+        result = ask_daemon(&daemon, arguments, report, repair, why);
+    if (!result && containerd)
+        result = containerd_view_check(&daemon, containerd, add_finding, report, why);
+    return result;
 }
 
 /* The sentence that makes the exit status tell of differences. */
@@ -145,6 +160,15 @@ static int conclude(const struct report *report, bool more, struct reason *why)
     return refuse(why, CONDITION_PRECONDITION, "%llu difference%s%s, %llu of them repaired",
                   report->differences, report->differences == 1 ? "" : "s",
                   more ? "" : " between the store and the pool", report->repaired);
+}
+
+/* Of a check that failed, RESULT, what it did until then. */
+static int conclude_early(const struct report *report, int result, struct reason *why)
+{
+    if (report->differences == 0)
+        return result;
+    return amend(why, result, "the check ended early, with %llu difference%s and %llu repaired",
+                 report->differences, report->differences == 1 ? "" : "s", report->repaired);
 }
 
 static int run_check(const struct arguments *arguments, struct reason *why)
@@ -167,15 +191,15 @@ static int run_check(const struct arguments *arguments, struct reason *why)
         begin_json(&report, repair);
     result = ask(arguments, &report, repair, why);
     if (report.as_json)
-        end_json(&report, content);
-    else
+        end_json(&report, content, result == 0);
+    else if (result == 0)
         end_text(&report, arguments);
-    if (fclose(report.stream) && !result)
-        result = failure(why, errno, "print what is wrong");
-    if (result)
-        return result;
-    fwrite(text, 1, length, stdout);
-    return conclude(&report, content || containerd, why);
+    if (fclose(report.stream))
+        return result ? result : failure(why, errno, "print what is wrong");
+    if (result == 0 || report.differences > 0)
+        fwrite(text, 1, length, stdout);
+    return result ? conclude_early(&report, result, why)
+                  : conclude(&report, content || containerd, why);
 }
 
 static const struct command_flag flags[] = {
@@ -204,7 +228,9 @@ const struct command command_check = {
         "\n"
         "Each difference is one line: the thing, what is wrong with it, and what to do. Children\n"
         "come before their parents, so that commands in the lines can be run as they come. The\n"
-        "exit status is 0 when there is none and 1 when there is any, repaired or not.\n",
+        "exit status is 0 when there is none and 1 when there is any, repaired or not, or when "
+        "the\n"
+        "check failed; what it had found or repaired by then is told all the same.\n",
     .flags = flags,
     .words_most = 1000,
     .run = run_check,

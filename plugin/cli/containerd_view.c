@@ -174,6 +174,16 @@ int containerd_view_compare(const struct containerd_view *before, const struct s
 
 /* ---- asking ---- */
 
+static int reach(struct client **client, const char *address, struct reason *why)
+{
+    int result = client_open(client, address, why);
+
+    if (result == CONDITION_UNAVAILABLE)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "nobody listens on %s: is containerd running, with this socket?", address);
+    return result ? amend(why, result, "reach containerd") : 0;
+}
+
 static int view_read(struct containerd_view *view, struct client *client, const char *address,
                      struct reason *why)
 {
@@ -191,6 +201,19 @@ static int view_read(struct containerd_view *view, struct client *client, const 
     return 0;
 }
 
+int containerd_view_try(const char *address, struct reason *why)
+{
+    scoped(containerd_view_clear) struct containerd_view view = {0};
+    struct client *client;
+    int result = reach(&client, address, why);
+
+    if (result)
+        return result;
+    result = view_read(&view, client, address, why);
+    client_close(client);
+    return result;
+}
+
 int containerd_view_check(const struct daemon *daemon, const char *address, check_visit *visit,
                           void *context, struct reason *why)
 {
@@ -198,10 +221,10 @@ int containerd_view_check(const struct daemon *daemon, const char *address, chec
     scoped(snapshot_list_clear) struct snapshot_list ours = {0};
     struct timespec now;
     struct client *client;
-    int result = client_open(&client, address, why);
+    int result = reach(&client, address, why);
 
     if (result)
-        return amend(why, result, "reach containerd");
+        return result;
     result = view_read(&before, client, address, why);
     if (!result)
         result = snapshot_list_read(&ours, daemon, why);

@@ -50,6 +50,10 @@ int containerd_view_compare(const struct containerd_view *before, const struct s
                             const struct containerd_view *after, int64_t now, check_visit *visit,
                             void *context, struct reason *why);
 
+/* Whether containerd on the socket ADDRESS can be asked: to be known before anything is changed.
+ * CONDITION_UNAVAILABLE: nobody listens there. */
+int containerd_view_try(const char *address, struct reason *why);
+
 /* Looks at containerd on the socket ADDRESS, at cowsnapd, at containerd again, and compares. */
 int containerd_view_check(const struct daemon *daemon, const char *address, check_visit *visit,
                           void *context, struct reason *why);

@@ -30,6 +30,10 @@ int daemon_connect(struct daemon *daemon, const struct arguments *arguments, str
     if (result)
         return result;
     result = client_open(&daemon->client, daemon->address, why);
+    if (result == CONDITION_UNAVAILABLE)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "nobody listens on %s: is cowsnapd running, with this --address?",
+                      daemon->address);
     if (result == -EACCES || result == -EPERM)
         failure(why, -result, "only root may talk to cowsnapd at %s: run this as root",
                 daemon->address);

@@ -61,8 +61,7 @@ int socket_connect(int *connected, const char *path, struct reason *why)
         if (errno == EINTR)
             continue;
         if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
-            return refuse(why, CONDITION_UNAVAILABLE,
-                          "nobody listens on %s: is cowsnapd running, with this --address?", path);
+            return refuse(why, CONDITION_UNAVAILABLE, "nobody listens on %s", path);
         return failure(why, errno, "connect to %s", path);
     }
     *connected = take_fd(&fd);

@@ -245,7 +245,7 @@ difference() {
 tool "${here[@]}" check
 check 'a sound store' is "$status $(cat "$out" "$err")" '0 The store and the pool agree.'
 tool check --repair --json "${here[@]}"
-check 'a sound store as JSON' tool_json '. == {repair: true, findings: [], differences: 0, repaired: 0}'
+check 'a sound store as JSON' tool_json '. == {repair: true, findings: [], complete: true, differences: 0, repaired: 0}'
 
 layer k8s.io/21/sha256:lost k8s.io/2/sha256:one 1
 layer default/22/parent '' 0
@@ -270,6 +270,10 @@ remove: 'cowsnap tree' shows what was made of it; remove the containers of its i
 check 'each is one line' is "$(wc -l <"$out")" 3
 tool status --json "${here[@]}"
 check 'the status counts them' tool_json '.damaged == 2'
+
+tool check "${here[@]}" --repair --containerd "$dead"
+check 'a containerd that is not there is told before anything is repaired' tool_refused 1 \
+    "nobody listens on $dead: is containerd running, with this socket?"
 
 tool check "${here[@]}" --repair --json
 check 'two are repaired' difference 2 3
