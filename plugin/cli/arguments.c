@@ -2,6 +2,7 @@
 #include "cli/arguments.h"
 
 #include "base/flag.h"
+#include "config/config.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -9,7 +10,8 @@
 #include <string.h>
 
 const char arguments_common_help[] =
-    "      --address SOCKET  the daemon's socket (/run/cowsnap/cowsnap.sock)\n"
+    "      --address SOCKET  the daemon's socket (as " CONFIG_FILE " says, or else\n"
+    "                        /run/cowsnap/cowsnap.sock)\n"
     "      --json            print JSON: sizes in bytes, times in UTC\n"
     "      --help            print help and leave\n";
 

@@ -42,7 +42,7 @@ static int copy(char **target, const char *text, struct reason *why)
 }
 
 /* Address and root: the running daemon's own, where one answers; else what the command line says
- * or, without it, the defaults. --root wins in any case. PLACES begins as the defaults. */
+ * or, without it, the settings. --root wins in any case. PLACES begins as the settings. */
 static int choose_places(struct config *places, bool *asked, const struct arguments *arguments,
                          struct reason *why)
 {
@@ -96,7 +96,7 @@ static int run_containerd_config(const struct arguments *arguments, struct reaso
 {
     scoped(config_clear) struct config places;
     struct containerd_snippet snippet = {0};
-    int result = config_defaults(&places, why);
+    int result = daemon_settings(&places, why);
 
     if (result == 0)
         result = choose_version(&snippet.version, arguments, why);
@@ -120,11 +120,11 @@ const struct command command_containerd_config = {
     .details =
         "      --version N       for containerd N, such as 1.6, 1.7.24 or 2 (what 'containerd\n"
         "                        --version' says)\n"
-        "      --root DIR        cowsnapd's root (the running one's, or /var/lib/cowsnap)\n"
+        "      --root DIR        cowsnapd's root (the running one's, or as the settings say)\n"
         "\n"
         "Address and root are those of the cowsnapd that answers on the socket; when none does,\n"
-        "as before its first start, the address is --address. --root wins in any case. Needs no\n"
-        "privileges.\n",
+        "as before its first start, those of " CONFIG_FILE ", or the\n"
+        "defaults. --address then wins, and --root in any case. Needs no privileges.\n",
     .flags = flags,
     .run = run_containerd_config,
 };

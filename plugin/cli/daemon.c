@@ -2,22 +2,33 @@
 #include "cli/daemon.h"
 
 #include "base/scoped.h"
-#include "config/config.h"
 
 #include <errno.h>
 
-/* --address, or what the daemon listens on when it is not told otherwise. */
+int daemon_settings(struct config *config, struct reason *why)
+{
+    int result = config_defaults(config, why);
+
+    if (result == 0)
+        result = config_read_file(config, CONFIG_FILE, true, why);
+    return result == -EACCES ? 0 : result;
+}
+
+/* A file of settings that is wrong does not hinder who says where the daemon is. */
 static int choose_address(char **address, const struct arguments *arguments, struct reason *why)
 {
-    scoped(config_clear) struct config defaults;
-    int result = config_defaults(&defaults, why);
+    scoped(config_clear) struct config settings = {0};
+
+    if (arguments->address) {
+        *address = (char *)bytes_copy(bytes_of(arguments->address));
+        return *address ? 0 : failure(why, ENOMEM, "read the command line");
+    }
+
+    int result = daemon_settings(&settings, why);
 
     if (result)
-        return result;
-    *address = arguments->address ? (char *)bytes_copy(bytes_of(arguments->address))
-                                  : take_pointer(defaults.address);
-    if (!*address)
-        return failure(why, ENOMEM, "read the command line");
+        return amend(why, result, "cannot tell cowsnapd's address (--address gives it)");
+    *address = take_pointer(settings.address);
     return 0;
 }
 

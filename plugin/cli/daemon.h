@@ -7,13 +7,18 @@
 
 #include "base/result.h"
 #include "cli/command.h"
+#include "config/config.h"
 #include "rpc/client.h"
 #include "rpc/control_client.h"
 
 struct daemon {
-    char *address; /* --address, or the default */
+    char *address; /* --address, or that of daemon_settings() */
     struct client *client;
 };
+
+/* Fills CONFIG with what CONFIG_FILE says, or, where there is none or it may not be read, with the
+ * defaults; to be ended by config_clear(), also after a failure. Results as config_read_file(). */
+int daemon_settings(struct config *config, struct reason *why);
 
 /* Connects. DAEMON is to be ended by daemon_disconnect(), also after a failure. */
 int daemon_connect(struct daemon *daemon, const struct arguments *arguments, struct reason *why);

@@ -30,10 +30,20 @@ static int read_settings(struct pool_access *access, const struct arguments *arg
     return options_configure(&options, &access->config, why);
 }
 
+/* By whatever names. */
+static bool is_same_folder(const char *left, const char *right)
+{
+    struct stat one, other;
+
+    return strcmp(left, right) == 0 || (stat(left, &one) == 0 && stat(right, &other) == 0 &&
+                                        one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
 /* Whether a daemon answers, and the pool is its. */
 static int ask_daemon(struct pool_access *access, const struct arguments *arguments,
                       struct reason *why)
 {
+    const char *backend = arguments->values[POOL_FLAG_BACKEND];
     struct arguments there = *arguments;
     int result;
 
@@ -46,7 +56,13 @@ static int ask_daemon(struct pool_access *access, const struct arguments *argume
     if (result)
         return result;
     access->served = !arguments->values[POOL_FLAG_ROOT] ||
-                     strcmp(access->status->root, access->config.root) == 0;
+                     is_same_folder(access->status->root, access->config.root);
+    if (access->served && backend && strcmp(access->status->backend, backend) != 0)
+        return refuse(why, CONDITION_PRECONDITION,
+                      "cowsnapd runs (process %lld, root %s) with the backend %s, not %s: leave "
+                      "--backend out, or stop it first",
+                      (long long)access->status->pid, access->status->root, access->status->backend,
+                      backend);
     return 0;
 }
 

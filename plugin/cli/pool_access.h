@@ -36,11 +36,12 @@ enum { POOL_FLAG_CONFIG, POOL_FLAG_ROOT, POOL_FLAG_BACKEND, POOL_FLAGS };
 /* Their help, for a command's details. */
 #define POOL_ACCESS_HELP                                                                           \
     "      --config FILE     read cowsnapd's settings from FILE (" CONFIG_FILE ")\n"               \
-    "      --root DIR        the daemon's root, if FILE does not say it\n"                         \
-    "      --backend NAME    btrfs or dm-thin, if FILE does not say it\n"
+    "      --root DIR        the daemon's root, whatever FILE says\n"                              \
+    "      --backend NAME    btrfs or dm-thin, whatever FILE says\n"
 
 /* Reads the settings and asks the daemon. A daemon of another root than --root names is not ours.
- * ACCESS is to be ended by pool_access_end(), also after a failure. */
+ * CONDITION_PRECONDITION: one that is has another backend than --backend names. ACCESS is to be
+ * ended by pool_access_end(), also after a failure. */
 int pool_access_begin(struct pool_access *access, const struct arguments *arguments,
                       struct reason *why);
 void pool_access_end(struct pool_access *access);

@@ -179,6 +179,17 @@ check 'a daemon that listens elsewhere' tool_refused 1 "nobody listens on $RIG_D
 tool pool status "${here[@]}" --root "$RIG_DIR/other"
 check 'a daemon of another root' is "$status $(grep -c "there is no pool, and no root folder \"$RIG_DIR/other\"" "$err")" '1 1'
 
+ln -s "$root" "$RIG_DIR/by-another-name"
+tool pool status --address "$COWSNAPD_SOCKET" --root "$RIG_DIR/by-another-name/" --json
+check 'the root of a daemon by another name' tool_json .daemon_answered
+other=$([ "$backend" = btrfs ] && echo dm-thin || echo btrfs)
+for command in status 'grow +16MiB' check; do
+    # shellcheck disable=SC2086 # words
+    tool pool $command --address "$COWSNAPD_SOCKET" --backend "$other"
+    check "a daemon of another backend: $command" is "$status $(cat "$out" "$err")" "$([ "$command" = check ] && echo 2 || echo 1) \
+cowsnap: cowsnapd runs (process $COWSNAPD_PID, root $root) with the backend $backend, not $other: leave --backend out, or stop it first"
+done
+
 held=$(snapshot prepare web '')
 if [ "$backend" = dm-thin ]; then
     mkdir "$RIG_DIR/web"

@@ -7,7 +7,9 @@
 #include "unit/cmocka_setup.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ADDRESS "/run/test/cowsnap.sock"
 #define SILENT                                                                                     \
@@ -15,11 +17,13 @@
     "or ask again when its disk is less busy"
 
 static struct {
-    int open, status, snapshots, usage; /* results */
+    int open, status, snapshots, usage, settings; /* results */
+    const char *address;                          /* that the settings say */
     unsigned asked_for_usage;
 } plan;
 
 static struct reason why;
+static char opened[128]; /* the address that was connected to */
 
 static int planned(int result, const char *what, struct reason *reason)
 {
@@ -29,6 +33,8 @@ static int planned(int result, const char *what, struct reason *reason)
 }
 
 int __wrap_client_open(struct client **client, const char *address, struct reason *reason);
+int __wrap_config_read_file(struct config *config, const char *path, bool may_miss,
+                            struct reason *reason);
 int __wrap_control_client_status(struct client *client,
                                  Cowsnap__Control__V1__StatusResponse **status,
                                  struct reason *reason);
@@ -39,9 +45,21 @@ int __wrap_snapshots_client_usage(struct client *client, struct bytes key,
 
 int __wrap_client_open(struct client **client, const char *address, struct reason *reason)
 {
-    assert_string_equal(address, ADDRESS);
+    snprintf(opened, sizeof(opened), "%s", address);
     *client = NULL;
     return planned(plan.open, "connect", reason);
+}
+
+int __wrap_config_read_file(struct config *config, const char *path, bool may_miss,
+                            struct reason *reason)
+{
+    assert_string_equal(path, "/etc/cowsnap/config.toml");
+    assert_true(may_miss);
+    if (plan.address) {
+        free(config->address);
+        config->address = strdup(plan.address);
+    }
+    return planned(plan.settings, "settings", reason);
 }
 
 int __wrap_control_client_status(struct client *client,
@@ -80,18 +98,24 @@ static int setup(void **state)
     (void)state;
     plan = (typeof(plan)){0};
     why = (struct reason){0};
+    opened[0] = '\0';
     return 0;
 }
 
-/* Runs a command with the word "k". */
-static int run(const struct command *command)
+/* Runs a command with the word "k"; ADDRESS may be NULL. */
+static int run_at(const struct command *command, const char *address)
 {
     char *words[] = {"k"};
     const struct arguments arguments = {
-        .command = command, .address = ADDRESS, .words = words, .word_count = 1};
+        .command = command, .address = address, .words = words, .word_count = 1};
 
     why = (struct reason){0};
     return command->run(&arguments, &why);
+}
+
+static int run(const struct command *command)
+{
+    return run_at(command, ADDRESS);
 }
 
 static void a_daemon_that_hangs_is_told_with_its_socket_and_what_to_do(void **state)
@@ -145,6 +169,53 @@ static void who_cannot_connect_is_told_why(void **state)
                         "nobody listens on " ADDRESS ": is cowsnapd running, with this --address?");
 }
 
+static void the_settings_say_where_it_listens(void **state)
+{
+    static const struct command *const asking[] = {&command_status, &command_ls,
+                                                   &command_tree,   &command_usage,
+                                                   &command_stages, &command_check};
+
+    (void)state;
+    plan.open = CONDITION_UNAVAILABLE;
+    plan.address = "/run/test/elsewhere.sock";
+    for (size_t i = 0; i < sizeof(asking) / sizeof(asking[0]); i++) {
+        struct arguments arguments = {.command = asking[i]};
+        char *words[] = {"k"};
+
+        if (asking[i] == &command_usage) {
+            arguments.words = words;
+            arguments.word_count = 1;
+        }
+        opened[0] = '\0';
+        assert_int_equal(asking[i]->run(&arguments, &why), CONDITION_UNAVAILABLE);
+        assert_string_equal(opened, "/run/test/elsewhere.sock");
+    }
+    run(&command_status); /* --address wins */
+    assert_string_equal(opened, ADDRESS);
+}
+
+static void settings_that_are_not_there_or_hidden_mean_the_default(void **state)
+{
+    (void)state;
+    plan.open = CONDITION_UNAVAILABLE;
+    for (int hidden = 0; hidden < 2; hidden++) {
+        plan.settings = hidden ? -EACCES : 0;
+        assert_int_equal(run_at(&command_status, NULL), CONDITION_UNAVAILABLE);
+        assert_string_equal(opened, "/run/cowsnap/cowsnap.sock");
+    }
+}
+
+static void settings_that_are_wrong_are_told_unless_they_do_not_matter(void **state)
+{
+    (void)state;
+    plan.open = CONDITION_UNAVAILABLE;
+    plan.settings = CONDITION_INVALID;
+    assert_int_equal(run_at(&command_status, NULL), CONDITION_INVALID);
+    assert_string_equal(opened, "");
+    assert_string_equal(why.text, "cannot tell cowsnapd's address (--address gives it): settings");
+    assert_int_equal(run(&command_status), CONDITION_UNAVAILABLE);
+}
+
 int main(void)
 {
 #define planned_anew(test) cmocka_unit_test_setup(test, setup)
@@ -153,6 +224,9 @@ int main(void)
         planned_anew(another_failure_names_the_socket),
         planned_anew(something_else_that_listens_there_is_told),
         planned_anew(who_cannot_connect_is_told_why),
+        planned_anew(the_settings_say_where_it_listens),
+        planned_anew(settings_that_are_not_there_or_hidden_mean_the_default),
+        planned_anew(settings_that_are_wrong_are_told_unless_they_do_not_matter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
