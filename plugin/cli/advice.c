@@ -248,9 +248,10 @@ char *advice_text(const struct check_finding *finding)
         return say_by_hand(finding);
     case CHECK_WRONG_POOL:
         return text("kept, since this pool has the volume of not one snapshot: give cowsnapd the "
-                    "pool that belongs to its root; if that is lost for good, remove all images of "
-                    "this snapshotter, stop cowsnapd, remove the folder meta in its root, and "
-                    "start it again");
+                    "pool that belongs to its root; if that is lost for good, remove all "
+                    "containers and images of this snapshotter, stop cowsnapd, move the folder "
+                    "meta in its root away, run `cowsnapd --forget-volumes` once, which ends all "
+                    "volumes of this pool, stop that with Ctrl-C, and start cowsnapd again");
     }
     return text("cowsnapd is newer than this cowsnap: use the cowsnap that came with it");
 }

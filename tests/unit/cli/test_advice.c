@@ -116,6 +116,17 @@ static void an_image_is_removed_as_its_namespace_does(void **state)
     assert_true(advises(lost("one", CHECK_HAS_CHILDREN), "(remove what was made of it)"));
 }
 
+static void a_new_store_beside_an_old_pool_is_begun_by_hand(void **state)
+{
+    (void)state;
+    assert_advice(lost("default/1/a", CHECK_WRONG_POOL),
+                  "kept, since this pool has the volume of not one snapshot: give cowsnapd the "
+                  "pool that belongs to its root; if that is lost for good, remove all containers "
+                  "and images of this snapshotter, stop cowsnapd, move the folder meta in its root "
+                  "away, run `cowsnapd --forget-volumes` once, which ends all volumes of this "
+                  "pool, stop that with Ctrl-C, and start cowsnapd again");
+}
+
 /* No kind and no outcome is without a word of its own. */
 static void everything_has_a_name_and_an_advice(void **state)
 {
@@ -144,6 +155,7 @@ int main(void)
         cmocka_unit_test(what_containerd_has_otherwise_is_settled_there),
         cmocka_unit_test(nothing_is_pasted_that_a_shell_could_run),
         cmocka_unit_test(an_image_is_removed_as_its_namespace_does),
+        cmocka_unit_test(a_new_store_beside_an_old_pool_is_begun_by_hand),
         cmocka_unit_test(everything_has_a_name_and_an_advice),
     };
 
