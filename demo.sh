@@ -7,6 +7,7 @@
 #   sudo ./demo.sh                    makes an image from Debian packages
 #   sudo ./demo.sh --archive FILE     takes an image from an OCI or Docker archive
 #   sudo ./demo.sh --image REF        pulls an image
+#   sudo TMPDIR=FOLDER ./demo.sh      works there, on a disk (default /tmp; /var/tmp where /tmp is in memory)
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +17,7 @@ while [ $# -gt 0 ]; do
     --archive) archive=${2:?--archive wants a file} && shift 2 ;;
     --image) image=${2:?--image wants a reference} && shift 2 ;;
     -h | --help)
-        sed -n '4,10s/^# \{0,1\}//p' "$0"
+        sed -n '4,11s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *)

@@ -54,10 +54,20 @@ rig_undo_later() {
     RIG_UNDO+=("$quoted")
 }
 
+# Where scratch folders lie: TMPDIR, else /tmp, but on a disk. Where /tmp is in memory (Debian 13 makes it so), pools
+# of many GiB have no room there, and what would be measured is memory.
+rig_place() {
+    if [ -z "${TMPDIR:-}" ] && [ "$(stat -f -c %T /tmp)" = tmpfs ] && [ -w /var/tmp ]; then
+        echo /var/tmp
+    else
+        echo "${TMPDIR:-/tmp}"
+    fi
+}
+
 # rig_begin NAME: make the scratch folder and arm the clean-up.
 rig_begin() {
     RIG_NAME=$1
-    RIG_DIR=$(mktemp -d "${TMPDIR:-/tmp}/cowsnap-$RIG_NAME.XXXXXX")
+    RIG_DIR=$(mktemp -d "$(rig_place)/cowsnap-$RIG_NAME.XXXXXX")
     RIG_DIR=$(realpath "$RIG_DIR")
     trap rig_end EXIT
     trap 'exit 130' INT
