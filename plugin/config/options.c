@@ -21,15 +21,23 @@ const char options_help[] =
     "      --io-engine NAME      auto, io_uring or plain (auto)\n"
     "      --log-level LEVEL     debug, info, warn or error (info)\n"
     "      --log-format FORMAT   text or json (text)\n"
+    "      --forget-volumes      for one start: the store is new, the volumes in the pool are not\n"
+    "                            needed, and are removed\n"
     "      --help                print this and leave\n"
     "      --version             print the version and leave\n"
     "\n"
     "A flag wins over the file. See cowsnapd(8) and cowsnap.toml(5).\n";
 
 /* Values of getopt_long(): a setting's place, then these. They keep clear of '?' and ':'. */
-enum { FLAG_SETTING = 256, FLAG_CONFIG = FLAG_SETTING + SETTINGS, FLAG_HELP, FLAG_VERSION };
+enum {
+    FLAG_SETTING = 256,
+    FLAG_CONFIG = FLAG_SETTING + SETTINGS,
+    FLAG_FORGET,
+    FLAG_HELP,
+    FLAG_VERSION
+};
 
-#define FLAGS_MOST (SETTINGS + 3)
+#define FLAGS_MOST (SETTINGS + 4)
 
 static size_t list_flags(struct option *flags)
 {
@@ -40,6 +48,7 @@ static size_t list_flags(struct option *flags)
             flags[count++] =
                 (struct option){settings[i].flag, required_argument, NULL, FLAG_SETTING + i};
     flags[count++] = (struct option){"config", required_argument, NULL, FLAG_CONFIG};
+    flags[count++] = (struct option){"forget-volumes", no_argument, NULL, FLAG_FORGET};
     flags[count++] = (struct option){"help", no_argument, NULL, FLAG_HELP};
     flags[count++] = (struct option){"version", no_argument, NULL, FLAG_VERSION};
     flags[count] = (struct option){0};
@@ -72,6 +81,8 @@ int options_parse(struct options *options, int argc, char **argv, struct reason 
             return flag_refuse(argv[at], flags, count, "cowsnapd --help", why);
         if (flag == FLAG_CONFIG)
             options->config_file = optarg;
+        else if (flag == FLAG_FORGET)
+            options->forget_volumes = true;
         else if (flag == FLAG_HELP)
             options->help = true;
         else if (flag == FLAG_VERSION)

@@ -14,6 +14,7 @@
 struct options {
     const char *config_file; /* --config; NULL: CONFIG_FILE when it exists */
     bool help, version;
+    bool forget_volumes; /* as in snapshots_options */
     const char
         *values[SETTINGS]; /* of the flags given, by place of their setting; NULL: not given */
 };

@@ -33,6 +33,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 /* What is running; NULL and -1 for what is not. Each part borrows from those above it. */
 struct daemon {
     struct config config;
+    bool forget_volumes;
     struct root root;
     int manifests;
     struct store *store;
@@ -80,7 +81,8 @@ static int daemon_open_services(struct daemon *daemon, struct reason *why)
                                           .share_layers = config->snapshots.share_layers,
                                           .seal = config->snapshots.seal,
                                           .stock = config->snapshots.stock,
-                                          .manifests = daemon->manifests};
+                                          .manifests = daemon->manifests,
+                                          .forget_volumes = daemon->forget_volumes};
     int result = snapshots_open(&daemon->snapshots, &snapshots, why);
 
     if (result)
@@ -209,6 +211,7 @@ int main(int argc, char **argv)
 
     umask(0); /* every mode is meant as it is written */
     signals_block();
+    daemon.forget_volumes = options.forget_volumes;
     result = options_configure(&options, &daemon.config, &why);
     if (result) { /* a value that is not allowed does not heal by itself, as a missing device may */
         config_clear(&daemon.config);

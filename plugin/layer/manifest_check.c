@@ -23,7 +23,7 @@
 
 struct check {
     struct path_root root;
-    const atomic_bool *cancel;
+    const atomic_bool *cancel, *gone;
     manifest_visit *visit;
     void *context;
     uint8_t *bytes; /* the manifest */
@@ -201,6 +201,19 @@ static mode_t type_of(uint8_t type)
     return type < sizeof(types) / sizeof(types[0]) ? types[type] : 0;
 }
 
+static bool is_set(const atomic_bool *flag)
+{
+    return flag && atomic_load(flag);
+}
+
+/* 0, or why not to go on. */
+static int is_to_stop(const struct check *check, struct reason *why)
+{
+    if (is_set(check->gone))
+        return refuse(why, CONDITION_NOT_FOUND, "the snapshot was removed meanwhile");
+    return is_set(check->cancel) ? refuse(why, CONDITION_CANCELLED, "the check was cancelled") : 0;
+}
+
 /* The sum of the file's bytes; holes are not read. 0 or minus an errno, or CONDITION_CANCELLED. */
 static int sum_file(const struct check *check, int fd, uint64_t size, uint64_t *sum)
 {
@@ -211,7 +224,7 @@ static int sum_file(const struct check *check, int fd, uint64_t size, uint64_t *
         off_t data = lseek(fd, (off_t)at, SEEK_DATA);
         ssize_t got;
 
-        if (check->cancel && atomic_load(check->cancel))
+        if (is_to_stop(check, NULL))
             return CONDITION_CANCELLED;
         if (data < 0 && errno != ENXIO)
             return -errno;
@@ -239,7 +252,7 @@ static int compare_bytes(const struct check *check, struct bytes name, const cha
     int result = fd < 0 ? fd : sum_file(check, fd, record->size, &sum);
 
     if (result == CONDITION_CANCELLED)
-        return refuse(why, CONDITION_CANCELLED, "the check was cancelled");
+        return is_to_stop(check, why);
     if (result < 0) /* btrfs keeps sums of its own, and answers with an error */
         return differs(check, name, why, "it cannot be read: %s", strerrordesc_np(-result));
     return sum == record->sum ? 0 : differs(check, name, why, "its bytes are others");
@@ -286,7 +299,7 @@ static bool has_from_link(const struct check *check, const struct stat *status)
     for (size_t i = 0; i < check->count; i++) {
         const struct manifest_record record = record_at(check, check->records[i]);
 
-        if (check->cancel && atomic_load(check->cancel))
+        if (is_to_stop(check, NULL))
             return true; /* the caller ends at the next name */
         if (record.type == ENTRY_HARDLINK && record.what == MANIFEST_PUT &&
             record.mode == (status->st_mode & 07777) && record.uid == status->st_uid &&
@@ -417,9 +430,10 @@ static int compare(const struct check *check, uint32_t at, struct reason *why)
     struct bytes name = name_at(check, at);
     char path[PATH_ROOM];
     scoped_fd int fd = -1;
+    int result = is_to_stop(check, why);
 
-    if (check->cancel && atomic_load(check->cancel))
-        return refuse(why, CONDITION_CANCELLED, "the check was cancelled");
+    if (result)
+        return result;
     fd = open_name(check, name, path);
     if (record_at(check, at).what == MANIFEST_GONE)
         return fd < 0 ? 0 : differs(check, name, why, "it is there, and the layer removed it");
@@ -430,10 +444,10 @@ static int compare(const struct check *check, uint32_t at, struct reason *why)
     return compare_put(check, at, path, fd, why);
 }
 
-int manifest_check(int manifest, int tree, const atomic_bool *cancel, bool *complete,
-                   manifest_visit *visit, void *context, struct reason *why)
+int manifest_check(int manifest, int tree, const atomic_bool *cancel, const atomic_bool *gone,
+                   bool *complete, manifest_visit *visit, void *context, struct reason *why)
 {
-    struct check check = {.cancel = cancel, .visit = visit, .context = context};
+    struct check check = {.cancel = cancel, .gone = gone, .visit = visit, .context = context};
     int result = load(&check, manifest, complete, why);
 
     path_root_init(&check.root, tree);

@@ -21,8 +21,9 @@ typedef int manifest_visit(void *context, struct bytes name, const char *what, s
 
 /* MANIFEST and TREE (a folder opened for reading) are borrowed. *COMPLETE is false, and nothing is
  * compared, when the manifest has no good end. Reads every file of the layer; memory: the manifest,
- * and 4 bytes a record. CONDITION_CANCELLED soon after *CANCEL is set. */
-int manifest_check(int manifest, int tree, const atomic_bool *cancel, bool *complete,
-                   manifest_visit *visit, void *context, struct reason *why);
+ * and 4 bytes a record. CONDITION_CANCELLED soon after *CANCEL is set, CONDITION_NOT_FOUND soon
+ * after *GONE is, since the tree is to be removed; NULL for either is fine. */
+int manifest_check(int manifest, int tree, const atomic_bool *cancel, const atomic_bool *gone,
+                   bool *complete, manifest_visit *visit, void *context, struct reason *why);
 
 #endif

@@ -182,7 +182,7 @@ static int is_missing(struct snapshots *snapshots, const struct check_finding *f
     struct pin pin;
     int result;
 
-    pins_take(&snapshots->pins, &pin, finding->volume, PIN_READ);
+    pins_take(&snapshots->pins, &pin, finding->volume, PIN_READ, NULL);
     result = options->ops->locate(options->backend, finding->volume, &volume, why);
     pins_drop(&snapshots->pins, &pin);
     *missing = false;
@@ -228,21 +228,6 @@ static int check_records(struct check *check, struct reason *why)
 
 /* ---- volumes ---- */
 
-static int is_known(struct store_txn *txn, uint64_t id, bool *known, struct reason *why)
-{
-    uint64_t intended;
-    enum intent_kind kind;
-    struct record record;
-    int result = store_get_id(txn, id, &record, why);
-
-    *known = result == -EBADMSG || (!result && record_volume(&record) == id);
-    if (*known || result < 0)
-        return *known ? 0 : result;
-    result = store_next_intent(txn, id, &intended, &kind, why);
-    *known = !result && intended == id;
-    return result < 0 ? result : 0;
-}
-
 static int look_at_volumes(struct store_txn *txn, void *context, struct reason *why)
 {
     struct check *check = context;
@@ -250,7 +235,7 @@ static int look_at_volumes(struct store_txn *txn, void *context, struct reason *
     for (size_t seen = 0; seen < CHECK_BATCH && check->at < check->present.count; seen++) {
         uint64_t id = check->present.ids[check->at++];
         bool known;
-        int result = is_known(txn, id, &known, why);
+        int result = volume_is_known(txn, id, &known, why);
 
         if (result)
             return result;

@@ -96,7 +96,7 @@ static int add_difference(void *context, struct bytes name, const char *what, st
 
 /* Of the volume, which is pinned. */
 static int compare_pinned(struct content_check *check, int manifest, const atomic_bool *cancel,
-                          bool *complete, struct reason *why)
+                          const atomic_bool *gone, bool *complete, struct reason *why)
 {
     const struct snapshots_options *options = &check->snapshots->options;
     char problem[CHECK_PROBLEM];
@@ -108,7 +108,7 @@ static int compare_pinned(struct content_check *check, int manifest, const atomi
             options->backend, check->id, &tree, why);
     check->differences = 0;
     if (!result)
-        result = manifest_check(manifest, tree, cancel, complete, add_difference, check, why);
+        result = manifest_check(manifest, tree, cancel, gone, complete, add_difference, check, why);
     if (result || check->differences <= CHECK_CONTENT_MOST)
         return result;
     snprintf(problem, sizeof(problem), "%" PRIu64 " differences, of which %d are named",
@@ -122,13 +122,14 @@ static int compare(struct content_check *check, const atomic_bool *cancel,
                    struct check_tally *tally, struct reason *why)
 {
     scoped_fd int manifest = manifests_open(check->snapshots, check->id);
+    atomic_bool gone = false; /* nobody who removes it waits until all of it is read */
     bool complete = false;
     struct pin pin = {0};
     int result = 0;
 
     if (manifest >= 0) {
-        pins_take(&check->snapshots->pins, &pin, check->id, PIN_READ);
-        result = compare_pinned(check, manifest, cancel, &complete, why);
+        pins_take(&check->snapshots->pins, &pin, check->id, PIN_READ, &gone);
+        result = compare_pinned(check, manifest, cancel, &gone, &complete, why);
         pins_drop(&check->snapshots->pins, &pin);
         rest_if_idle(check->snapshots, check->id);
     }

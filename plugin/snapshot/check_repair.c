@@ -18,21 +18,12 @@
 static int give_up_volume(struct store_txn *txn, void *context, struct reason *why)
 {
     const struct check_finding *finding = context;
-    uint64_t intended;
-    enum intent_kind kind;
-    struct record record;
-    int result = store_get_id(txn, finding->id, &record, why);
+    bool known;
+    int result = volume_is_known(txn, finding->id, &known, why);
 
-    if (result == -EBADMSG || (!result && record_volume(&record) == finding->id))
+    if (!result && known)
         return CONDITION_NOT_FOUND;
-    if (result < 0)
-        return result;
-    result = store_next_intent(txn, finding->id, &intended, &kind, why);
-    if (result < 0)
-        return result;
-    if (!result && intended == finding->id)
-        return CONDITION_NOT_FOUND;
-    return store_put_intent(txn, finding->id, INTENT_REMOVE, why);
+    return result ? result : store_put_intent(txn, finding->id, INTENT_REMOVE, why);
 }
 
 /* CONDITION_PRECONDITION when the record has children. */

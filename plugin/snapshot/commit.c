@@ -22,7 +22,8 @@ struct commit {
     size_t label_count;
     uint64_t id; /* that was pinned and made durable */
     uint64_t parent_id;
-    bool durable;
+    bool durable;   /* nothing was written since a layer that is on the disk */
+    bool overtaken; /* by a call of Mounts: it is not so any more */
     struct volume_usage usage;
 };
 
@@ -72,9 +73,11 @@ static int look(struct store_txn *txn, void *context, struct reason *why)
     return 0;
 }
 
+/* Mounts asks nobody before it notes that the snapshot may be written: what was looked up may hold
+ * no more. */
 static int change(struct store_txn *txn, void *context, struct reason *why)
 {
-    const struct commit *commit = context;
+    struct commit *commit = context;
     struct record record;
     int result = check_rules(txn, commit, &record, why);
 
@@ -83,6 +86,9 @@ static int change(struct store_txn *txn, void *context, struct reason *why)
     if (record.id != commit->id) /* removed, and another prepared under its key */
         return refuse(why, CONDITION_NOT_FOUND, "snapshot %s was removed meanwhile",
                       quoted(commit->key));
+    commit->overtaken = commit->durable && !(record.synced && record.usage_known);
+    if (commit->overtaken)
+        return 0;
     record.key = commit->name;
     record.kind = SNAPSHOT_COMMITTED;
     record.labels = commit->labels;
@@ -109,6 +115,24 @@ static int make_durable(struct snapshots *snapshots, struct commit *commit, stru
     return amend(why, result, "commit snapshot %s", quoted(commit->key));
 }
 
+static int carry_out(struct snapshots *snapshots, struct commit *commit, struct reason *why)
+{
+    for (;;) {
+        int result = 0;
+
+        if (!commit->durable) {
+            manifests_forget(snapshots, commit->id); /* others may have written into it, too */
+            result = make_durable(snapshots, commit, why);
+        }
+        STEP("commit.durable");
+        if (!result)
+            result = store_write(snapshots->options.store, change, commit, why);
+        if (result || !commit->overtaken)
+            return result;
+        commit->durable = false;
+    }
+}
+
 /* Pins the snapshot of the key; a second commit of it waits here, and then finds it gone. */
 static int pin_for_commit(struct snapshots *snapshots, struct commit *commit, struct pin *pin,
                           struct reason *why)
@@ -122,7 +146,7 @@ static int pin_for_commit(struct snapshots *snapshots, struct commit *commit, st
         if (blocker == PIN_WRITE)
             return refuse(why, CONDITION_PRECONDITION,
                           "a layer is still being written into snapshot %s", quoted(commit->key));
-        pins_take(&snapshots->pins, pin, commit->id, PIN_COMMIT);
+        pins_take(&snapshots->pins, pin, commit->id, PIN_COMMIT, NULL);
         pins_drop(&snapshots->pins, pin);
     }
 }
@@ -142,13 +166,8 @@ int snapshots_commit(struct snapshots *snapshots, struct bytes name, struct byte
         labels_clean(&commit.arena, labels, label_count, &commit.labels, &commit.label_count, why);
     if (!result)
         result = pin_for_commit(snapshots, &commit, &pin, why);
-    if (!result && !commit.durable) {
-        manifests_drop(snapshots, commit.id); /* others may have written into it, too */
-        result = make_durable(snapshots, &commit, why);
-    }
-    STEP("commit.durable");
     if (!result)
-        result = store_write(snapshots->options.store, change, &commit, why);
+        result = carry_out(snapshots, &commit, why);
     STEP("commit.recorded");
     pins_drop(&snapshots->pins, &pin);
     arena_clear(&commit.arena);

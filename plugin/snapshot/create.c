@@ -212,7 +212,7 @@ static int make_volume(struct creation *creation, struct reason *why)
 
     if (creation->parent_id == 0)
         return ops->create(snapshots->options.backend, creation->id, why);
-    pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ);
+    pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ, NULL);
     result = ops->clone(snapshots->options.backend, creation->id, creation->parent_id, why);
     pins_drop(&snapshots->pins, &pin);
     if (result == CONDITION_NOT_FOUND)
@@ -242,7 +242,7 @@ static int finish_with_volume(struct creation *creation, struct mounts *mounts, 
     struct pin pin;
     int result;
 
-    pins_take(pins, &pin, creation->id, PIN_READ);
+    pins_take(pins, &pin, creation->id, PIN_READ, NULL);
     result = describe(creation, creation->id, mounts, why);
     pins_drop(pins, &pin);
     if (result)
@@ -324,7 +324,7 @@ static int create_view_of_parent(struct creation *creation, struct mounts *mount
 
     if (result)
         return result;
-    pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ);
+    pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ, NULL);
     result = describe(creation, creation->parent_id, mounts, why);
     if (!result)
         result = store_write(snapshots->options.store, create_without_volume, creation, why);

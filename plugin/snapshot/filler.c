@@ -157,7 +157,7 @@ static bool fill(struct snapshots *snapshots, uint64_t parent, unsigned lacking)
     struct reason why = {0};
     int result;
 
-    pins_take(&snapshots->pins, &pin, parent, PIN_READ);
+    pins_take(&snapshots->pins, &pin, parent, PIN_READ, NULL);
     result = store_write(snapshots->options.store, reserve, &batch, &why);
     STEP("stock.intents-written");
     if (!result)

@@ -7,11 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
+struct held {
+    uint64_t id;
+    bool has_layer; /* a layer was written into it before */
+};
+
 static int check_active(struct store_txn *txn, void *context, struct reason *why)
 {
-    const struct snapshot_hold *hold = context;
+    struct held *held = context;
     struct record record;
-    int result = store_get_id(txn, hold->id, &record, why);
+    int result = store_get_id(txn, held->id, &record, why);
 
     if (result < 0)
         return result;
@@ -21,6 +26,7 @@ static int check_active(struct store_txn *txn, void *context, struct reason *why
         return refuse(why, CONDITION_PRECONDITION,
                       "snapshot %s is not active; a layer can only be written into an active one",
                       quoted(record.key));
+    held->has_layer = record.usage_known || record.synced;
     return 0;
 }
 
@@ -49,7 +55,7 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
 
     if (result)
         return result;
-    pins_take(&snapshots->pins, &pin, *id, PIN_READ);
+    pins_take(&snapshots->pins, &pin, *id, PIN_READ, NULL);
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);
     /* A number at the end of a stranger's mount may be ours, whose trouble is none of his. */
@@ -77,17 +83,20 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
                    struct snapshot_hold *hold, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
+    struct held held = {0};
     uint64_t id = 0;
     int result = check_ours(snapshots, mounts, &id, why);
 
     if (result)
         return result;
-    hold->id = id;
+    held.id = hold->id = id;
     hold->directory = -1;
     if (!pins_try(&snapshots->pins, &hold->pin, id, PIN_WRITE, cancel, NULL))
         return refuse(why, CONDITION_PRECONDITION,
                       "the snapshot is being written, committed or removed by another call");
-    result = store_read(options->store, check_active, hold, why);
+    result = store_read(options->store, check_active, &held, why);
+    if (!result && held.has_layer) /* what is written now may be cut short, and is committed then */
+        result = store_write_reserved(options->store, snapshots_forget_usage, &held.id, why);
     if (!result)
         result = options->ops->open_root(options->backend, id, &hold->directory, why);
     if (result)

@@ -5,6 +5,7 @@
  * Commit had no time for it, and their volumes closed: sealed, so that a forgotten writable mount
  * cannot change them, and put to rest. Sealing makes btrfs commit and keeps clones waiting
  * meanwhile, so it waits until there was no new commit for a while, and then does all that is due.
+ * Also put to rest then is what could not be when it should: which that is, nobody keeps a list of.
  */
 
 #include "base/log.h"
@@ -13,19 +14,20 @@
 
 #include <errno.h>
 
-#define QUIET_MS 2000u    /* without a new commit, before the keeper begins */
+#define QUIET_MS 2000u    /* without a new commit, before the keeper begins; */
+#define BUSY_MS 30000u    /* but no later than so long after the first */
 #define REFUSED_MS 60000u /* after the backend would not, for want of room or worse */
 #define KEEPER_BATCH 32
 
 struct task {
     uint64_t id, parent;
-    bool count, seal;
+    bool count, seal, rest;
     struct volume_usage usage;
-    bool done;
 };
 
 struct round {
     bool may_seal;
+    bool rest; /* those that were closed before, too */
     uint64_t from;
     struct task tasks[KEEPER_BATCH];
     size_t count;
@@ -35,7 +37,7 @@ struct round {
 
 void keeper_nudge(struct snapshots *snapshots)
 {
-    worker_alarm(&snapshots->keeper, QUIET_MS); /* a later commit puts it off again */
+    worker_put_off(&snapshots->keeper, QUIET_MS, BUSY_MS);
 }
 
 static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
@@ -53,9 +55,11 @@ static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
             .parent = record.parent,
             .count = !record.usage_known,
             .seal = round->may_seal && !record.sealed,
+            .rest = round->rest && record.sealed,
         };
 
-        if (!result && record.kind == SNAPSHOT_COMMITTED && (task.count || task.seal)) {
+        if (!result && record.kind == SNAPSHOT_COMMITTED &&
+            (task.count || task.seal || task.rest)) {
             if (round->count == KEEPER_BATCH)
                 return 0;
             round->tasks[round->count++] = task;
@@ -72,7 +76,8 @@ static int note_done(struct store_txn *txn, void *context, struct reason *why)
     for (size_t i = 0; i < round->count; i++) {
         const struct task *task = &round->tasks[i];
         struct record record;
-        int result = task->done ? store_get_id(txn, task->id, &record, why) : CONDITION_NOT_FOUND;
+        int result = task->count || task->seal ? store_get_id(txn, task->id, &record, why)
+                                               : CONDITION_NOT_FOUND;
 
         if (result == CONDITION_NOT_FOUND) /* removed meanwhile */
             continue;
@@ -91,38 +96,60 @@ static int note_done(struct store_txn *txn, void *context, struct reason *why)
     return 0;
 }
 
-static int close_volume(struct snapshots *snapshots, uint64_t id, struct reason *why)
+static int seal(struct snapshots *snapshots, const struct task *task, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
-    int result = 0;
 
-    if (options->seal && options->ops->seal)
-        result = options->ops->seal(options->backend, id, why);
-    if (!result && options->ops->rest)
-        result = rest_pinned(snapshots, id, why);
-    return result;
+    return task->seal && options->seal && options->ops->seal
+               ? options->ops->seal(options->backend, task->id, why)
+               : 0;
 }
 
-/* *IN_USE is set when the volume has to stay as it is until the next round. */
-static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use, struct reason *why)
+/* In this and the next two, *IN_USE is set when the volume has to stay as it is until the next
+ * round. */
+static int count(struct snapshots *snapshots, struct task *task, bool *in_use, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
     struct pin pin = {0};
-    int counted = 0, closed = 0;
+    int result;
 
-    if (!pins_try(&snapshots->pins, &pin, task->id, PIN_ALONE, NULL, NULL)) {
-        *in_use = true;
+    *in_use = !pins_try(&snapshots->pins, &pin, task->id, PIN_READ, NULL, NULL);
+    if (*in_use)
         return 0;
-    }
-    if (task->count)
-        counted =
-            options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
-    task->count = task->count && counted == 0;
-    if (task->seal) /* also what cannot be counted */
-        closed = close_volume(snapshots, task->id, counted ? NULL : why);
+    result = options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
+    pins_drop(&snapshots->pins, &pin);
+    return result;
+}
+
+static int close_volume(struct snapshots *snapshots, const struct task *task, bool *in_use,
+                        struct reason *why)
+{
+    struct pin pin = {0};
+    int result;
+
+    *in_use = !pins_try(&snapshots->pins, &pin, task->id, PIN_ALONE, NULL, NULL);
+    if (*in_use)
+        return 0;
+    result = seal(snapshots, task, why);
+    if (!result && snapshots->options.ops->rest)
+        result = rest_pinned(snapshots, task->id, why);
     STEP("keeper.volume-closed");
     pins_drop(&snapshots->pins, &pin);
-    task->done = closed == 0;
+    return result;
+}
+
+/* Leaves of TASK what was done and is to be recorded. */
+static int do_task(struct snapshots *snapshots, struct task *task, bool *in_use, struct reason *why)
+{
+    bool uncounted = false, open = false;
+    int counted = task->count ? count(snapshots, task, &uncounted, why) : 0;
+    int closed = 0;
+
+    task->count = task->count && !uncounted && counted == 0;
+    if (task->seal || task->rest) /* also what cannot be counted */
+        closed = close_volume(snapshots, task, &open, counted ? NULL : why);
+    task->seal = task->seal && !open && closed == 0;
+    *in_use = *in_use || uncounted || open;
     return counted ? counted : closed;
 }
 
@@ -142,6 +169,7 @@ void keeper_work(void *context)
     struct round round = {
         .may_seal = (snapshots->options.seal && snapshots->options.ops->seal) ||
                     snapshots->options.ops->rest,
+        .rest = atomic_exchange(&snapshots->rest_due, false) && snapshots->options.ops->rest,
         .from = 1,
     };
     struct reason why = {0};
@@ -163,8 +191,10 @@ void keeper_work(void *context)
         STEP("keeper.recorded");
     } while (!result && round.count > 0);
     if (result)
-        log_warn("sealing waits for the next commit: %s", why.text);
-    else if (round.refused)
+        log_warn("sealing waits for the next try: %s", why.text);
+    if (round.rest && (result || round.refused || round.passed_over))
+        atomic_store(&snapshots->rest_due, true);
+    if (result || round.refused)
         worker_within(&snapshots->keeper, REFUSED_MS);
     else if (round.passed_over)
         keeper_nudge(snapshots);

@@ -17,6 +17,14 @@ int manifests_make(struct snapshots *snapshots, uint64_t id, bool record);
 /* The file of the volume ID, to be read; -1 when there is none. */
 int manifests_open(struct snapshots *snapshots, uint64_t id);
 
+/* Of a volume that goes. A file that a loss of power brings back goes at the next start. */
 void manifests_drop(struct snapshots *snapshots, uint64_t id);
+
+/* Of a snapshot that stays, and may hold other things by now: after a loss of power its file must
+ * not be there again. */
+void manifests_forget(struct snapshots *snapshots, uint64_t id);
+
+/* Removes the files of numbers that no snapshot has; at the start. */
+void manifests_sweep(struct snapshots *snapshots);
 
 #endif

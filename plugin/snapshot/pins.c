@@ -45,12 +45,13 @@ static void add(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode m
     *bucket = pin;
 }
 
-void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode)
+void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+               atomic_bool *cancel)
 {
     pthread_mutex_lock(&pins->lock);
     while (find_blocker(pins, id, mode))
         pthread_cond_wait(&pins->changed, &pins->lock);
-    add(pins, pin, id, mode, NULL);
+    add(pins, pin, id, mode, cancel);
     pthread_mutex_unlock(&pins->lock);
 }
 

@@ -7,8 +7,8 @@
  * that many may read it; the store cannot tell, since no transaction is open during a backend call.
  *
  * A pin lies in its holder's memory and is no more than a note: it is taken after the id is known
- * and before the volume is touched, and whoever takes it looks again whether the record is still
- * there.
+ * and before the volume is touched. The snapshot may be gone by then: whoever takes it looks at the
+ * record again, or takes the backend's CONDITION_NOT_FOUND for the answer.
  */
 
 #include <pthread.h>
@@ -41,8 +41,10 @@ struct pins {
 void pins_init(struct pins *pins);
 void pins_deinit(struct pins *pins);
 
-/* Waits until nobody is in the way, and pins. PIN must stay where it is until dropped. */
-void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode);
+/* Waits until nobody is in the way, and pins. PIN must stay where it is until dropped. CANCEL: see
+ * pins_cancel(); may be NULL. */
+void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+               atomic_bool *cancel);
 
 /* Pins if nobody is in the way; else false, and *BLOCKER (may be NULL) tells what is. */
 bool pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
@@ -51,7 +53,7 @@ bool pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mod
 /* A pin that was never taken (all zero) is fine: fit for scoped use by way of a wrapper. */
 void pins_drop(struct pins *pins, struct pin *pin);
 
-/* Sets the cancel flag of whoever writes to the volume. */
+/* Sets the cancel flags of those who are at the volume: it is to be removed. */
 void pins_cancel(struct pins *pins, uint64_t id);
 
 /* How many pins of that mode there are. */

@@ -12,6 +12,7 @@
 #include "snapshot/manifests.h"
 #include "snapshot/service.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define REAPER_BATCH 64         /* volumes ended between two transactions */
@@ -37,9 +38,9 @@ static int next_batch(struct store_txn *txn, void *context, struct reason *why)
         uint64_t id;
 
         result = store_next_intent(txn, from, &id, &kind, why);
-        if (result)
+        if (result && !(result == -EBADMSG && id)) /* recover.c makes a removal of it */
             break;
-        if (kind == INTENT_REMOVE)
+        if (!result && kind == INTENT_REMOVE)
             batch->ids[batch->count++] = id;
         from = id + 1;
     }
@@ -70,7 +71,7 @@ static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient, st
         if (!patient || blocker == PIN_WRITE)
             return refuse(why, CONDITION_UNAVAILABLE, "volume %llu is in use",
                           (unsigned long long)id);
-        pins_take(&snapshots->pins, &pin, id, PIN_ALONE);
+        pins_take(&snapshots->pins, &pin, id, PIN_ALONE, NULL);
     }
     manifests_drop(snapshots, id);
     result = snapshots->options.ops->remove(snapshots->options.backend, id, why);

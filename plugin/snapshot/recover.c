@@ -13,6 +13,10 @@
  *   counted and kept, so that an operator can see what is lost; its children stay as they are.
  * - A record that cannot be read is told, counted and kept likewise, and so is its volume. It keeps
  *   nobody from the others.
+ * - An intent that cannot be read is what it most likely was, one to remove, unless a record has
+ * its number.
+ * - A store that never gave a number, beside a pool that has volumes, is not the one they were made
+ *   by. All of them would be strays; nothing is touched, unless that is what the operator wants.
  * - Where the store's disk is so full that even the reserve is used up, all that waits.
  */
 
@@ -27,7 +31,7 @@ struct recovery {
     struct snapshots *snapshots;
     struct id_set present; /* volumes in the pool, sorted once it is complete */
     struct id_set strays;
-    uint64_t unfinished;
+    uint64_t unfinished, unreadable; /* intents */
 };
 
 static int note_present(void *context, uint64_t id, struct reason *why)
@@ -45,21 +49,12 @@ static int find_strays(struct store_txn *txn, void *context, struct reason *why)
 
     recovery->strays.count = 0;
     for (size_t i = 0; i < present->count; i++) {
-        uint64_t id = present->ids[i], intended;
-        enum intent_kind kind;
-        struct record record;
-        int result = store_get_id(txn, id, &record, why);
+        bool known;
+        int result = volume_is_known(txn, present->ids[i], &known, why);
 
-        if (result == -EBADMSG || (!result && record_volume(&record) == id))
-            continue;
-        if (result < 0)
+        if (result)
             return result;
-        result = store_next_intent(txn, id, &intended, &kind, why);
-        if (result < 0)
-            return result;
-        if (!result && intended == id)
-            continue;
-        if (!id_set_add(&recovery->strays, id))
+        if (!known && !id_set_add(&recovery->strays, present->ids[i]))
             return failure(why, ENOMEM, "list the volumes");
     }
     return 0;
@@ -94,6 +89,16 @@ static int find_damage(struct store_txn *txn, void *context, struct reason *why)
     return result == CONDITION_NOT_FOUND ? 0 : result;
 }
 
+static int settle_unreadable(struct store_txn *txn, uint64_t id, struct reason *why)
+{
+    struct record record;
+    int result = store_get_id(txn, id, &record, why);
+
+    if (result == 0 || result == -EBADMSG)
+        return store_drop_intent(txn, id, why);
+    return result < 0 ? result : store_put_intent(txn, id, INTENT_REMOVE, why);
+}
+
 static int settle(struct store_txn *txn, void *context, struct reason *why)
 {
     struct recovery *recovery = context;
@@ -101,12 +106,17 @@ static int settle(struct store_txn *txn, void *context, struct reason *why)
     enum intent_kind kind;
     int result;
 
-    recovery->unfinished = 0;
-    while ((result = store_next_intent(txn, id + 1, &id, &kind, why)) == 0) {
-        if (kind == INTENT_REMOVE)
+    recovery->unfinished = recovery->unreadable = 0;
+    while ((result = store_next_intent(txn, id + 1, &id, &kind, why)) == 0 ||
+           (result == -EBADMSG && id)) {
+        bool readable = result == 0;
+
+        if (readable && kind == INTENT_REMOVE)
             continue;
-        recovery->unfinished += kind == INTENT_CREATE;
-        result = store_put_intent(txn, id, INTENT_REMOVE, why);
+        recovery->unfinished += readable && kind == INTENT_CREATE;
+        recovery->unreadable += !readable;
+        result = readable ? store_put_intent(txn, id, INTENT_REMOVE, why)
+                          : settle_unreadable(txn, id, why);
         if (result)
             return result;
     }
@@ -129,12 +139,31 @@ static int settle_all(struct recovery *recovery, struct reason *why)
 
     if (result == CONDITION_EXHAUSTED) {
         log_warn("what was left unfinished stays until the next start: %s", trouble.text);
-        recovery->unfinished = recovery->strays.count = 0;
+        recovery->unfinished = recovery->unreadable = recovery->strays.count = 0;
         return 0;
     }
     if (result && why)
         *why = trouble;
     return result;
+}
+
+/* A store that is not there is made; so the folder it was in may be lost, or on a disk that is not
+ * mounted. */
+static int check_store_is_of_pool(const struct recovery *recovery, struct reason *why)
+{
+    const struct snapshots_options *options = &recovery->snapshots->options;
+    struct store_figures figures;
+    int result = store_figures(options->store, &figures, why);
+
+    if (result || figures.given > 0 || recovery->strays.count == 0 || options->forget_volumes)
+        return result;
+    return refuse(
+        why, CONDITION_PRECONDITION,
+        "the store in the folder meta of root is new, and the pool has %zu volumes, which "
+        "it knows nothing of: mount or restore the root that they belong to; if they are "
+        "not needed any more, start cowsnapd once with --forget-volumes, which removes "
+        "them",
+        recovery->strays.count);
 }
 
 int recover(struct snapshots *snapshots, struct reason *why)
@@ -147,6 +176,8 @@ int recover(struct snapshots *snapshots, struct reason *why)
     if (!result)
         result = store_read(options->store, find_strays, &recovery, why);
     if (!result)
+        result = check_store_is_of_pool(&recovery, why);
+    if (!result)
         result = store_read(options->store, find_damage, &recovery, why);
     STEP("recover.surveyed");
     if (!result)
@@ -155,6 +186,10 @@ int recover(struct snapshots *snapshots, struct reason *why)
     if (!result && (recovery.unfinished || recovery.strays.count))
         log_info("recovery: %llu unfinished snapshots undone, %zu unknown volumes to be removed",
                  (unsigned long long)recovery.unfinished, recovery.strays.count);
+    if (!result && recovery.unreadable)
+        log_warn(
+            "recovery: %llu intents in the store could not be read; check the disk that holds it",
+            (unsigned long long)recovery.unreadable);
     id_set_clear(&recovery.present);
     id_set_clear(&recovery.strays);
     return amend(why, result, "recover");

@@ -41,5 +41,9 @@ void regex_free(struct regex *regex)
 
 bool regex_matches(const struct regex *regex, struct bytes text)
 {
-    return RE2::PartialMatch(piece(text), regex->expression);
+    try {
+        return RE2::PartialMatch(piece(text), regex->expression);
+    } catch (const std::bad_alloc &) { /* a match builds its states as it goes */
+        return false;
+    }
 }

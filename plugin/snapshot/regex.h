@@ -22,7 +22,7 @@ struct regex;
 struct regex *regex_new(struct bytes expression);
 /* NULL is allowed. */
 void regex_free(struct regex *regex);
-/* Whether it matches anywhere in TEXT. */
+/* Whether it matches anywhere in TEXT; not, when memory is out. */
 bool regex_matches(const struct regex *regex, struct bytes text);
 
 #ifdef __cplusplus

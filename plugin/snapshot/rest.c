@@ -49,9 +49,13 @@ void rest_if_idle(struct snapshots *snapshots, uint64_t id)
     struct pin pin = {0};
     struct reason why = {0};
 
-    if (!snapshots->options.ops->rest ||
-        !pins_try(&snapshots->pins, &pin, id, PIN_ALONE, NULL, NULL))
+    if (!snapshots->options.ops->rest)
         return;
+    if (!pins_try(&snapshots->pins, &pin, id, PIN_ALONE, NULL, NULL)) {
+        atomic_store(&snapshots->rest_due, true);
+        keeper_nudge(snapshots);
+        return;
+    }
     if (rest_pinned(snapshots, id, &why) < 0)
         log_warn("volume %llu stays ready: %s", (unsigned long long)id, why.text);
     pins_drop(&snapshots->pins, &pin);

@@ -5,8 +5,8 @@
 /*
  * What the files of plugin/snapshot share, and nobody else sees.
  *
- * Locks, in the order they are taken: worker.lock, pins.lock, stock.lock. None is held across a
- * call to the store or to the backend.
+ * Each of worker.lock, pins.lock and stock.lock is taken with none of the others held, and none is
+ * held across a call to the store or to the backend.
  */
 
 #include "snapshot/pins.h"
@@ -21,6 +21,7 @@ struct snapshots {
     struct worker keeper;     /* keeper.c: counts and seals committed ones, when it is quiet */
     struct stock stock;       /* clones that lie ready */
     struct worker filler;     /* filler.c: makes and ends them */
+    atomic_bool rest_due;     /* some volume was in use when it should have been put to rest */
     _Atomic uint64_t damaged; /* counted by recover(), and anew by each check */
     _Atomic uint64_t refused; /* removals that could not be carried out in the last round */
 };
@@ -30,6 +31,14 @@ static inline uint64_t record_volume(const struct record *record)
 {
     return record->kind == SNAPSHOT_VIEW && record->parent ? record->parent : record->id;
 }
+
+/* known.c: whether the volume ID is one that a record has, or an intent, be they readable or not.
+ * What is neither is a stray, and may be ended. */
+int volume_is_known(struct store_txn *txn, uint64_t id, bool *known, struct reason *why);
+
+/* snapshots.c: notes in a transaction that somebody may write into the active snapshot whose id
+ * CONTEXT points to: it is not known to be durable, nor how large it is. */
+int snapshots_forget_usage(struct store_txn *txn, void *context, struct reason *why);
 
 /* What a round had to leave. */
 struct reaper_tally {
@@ -60,7 +69,8 @@ void filler_work(void *snapshots);
 int create_take_id(struct store_txn *txn, uint64_t *id, struct reason *why);
 
 /* rest.c: puts the volume of a committed snapshot to rest unless a view of it is there. The caller
- * has it pinned alone, where it says so; the other leaves a volume that somebody is at work on. */
+ * has it pinned alone, where it says so; the other leaves a volume that somebody is at work on to
+ * the keeper. */
 int rest_pinned(struct snapshots *snapshots, uint64_t id, struct reason *why);
 void rest_if_idle(struct snapshots *snapshots, uint64_t id);
 

@@ -7,6 +7,7 @@
 #include "snapshot/filter.h"
 #include "snapshot/info.h"
 #include "snapshot/labels.h"
+#include "snapshot/manifests.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
@@ -24,6 +25,9 @@ int snapshots_open(struct snapshots **snapshots, const struct snapshots_options 
     pins_init(&made->pins);
     stock_init(&made->stock, options->stock);
     result = recover(made, why);
+    if (!result)
+        manifests_sweep(made);
+    atomic_store(&made->rest_due, true); /* a daemon that was killed may have left some */
     if (!result)
         result = worker_start(&made->reaper, "reaper", reaper_work, made, why);
     if (!result)
@@ -229,7 +233,7 @@ int snapshots_usage(struct snapshots *snapshots, struct bytes key, struct volume
         *usage = (struct volume_usage){.exact = true};
         return 0;
     }
-    pins_take(&snapshots->pins, &pin, record->id, PIN_READ);
+    pins_take(&snapshots->pins, &pin, record->id, PIN_READ, NULL);
     result = snapshots->options.ops->usage(snapshots->options.backend, record->id, record->parent,
                                            false, usage, why);
     pins_drop(&snapshots->pins, &pin);
@@ -240,7 +244,7 @@ int snapshots_usage(struct snapshots *snapshots, struct bytes key, struct volume
 
 /* ---- mounts ---- */
 
-static int forget_usage(struct store_txn *txn, void *context, struct reason *why)
+int snapshots_forget_usage(struct store_txn *txn, void *context, struct reason *why)
 {
     const uint64_t *id = context;
     struct record record;
@@ -248,7 +252,7 @@ static int forget_usage(struct store_txn *txn, void *context, struct reason *why
 
     if (result == CONDITION_NOT_FOUND)
         return 0;
-    if (result || record.kind != SNAPSHOT_ACTIVE || !record.usage_known)
+    if (result || record.kind != SNAPSHOT_ACTIVE || !(record.usage_known || record.synced))
         return result;
     record.usage_known = false;
     record.synced = false;
@@ -275,12 +279,12 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
     if (record->kind == SNAPSHOT_ACTIVE && record->usage_known) {
         uint64_t id = record->id;
 
-        result = store_write_reserved(snapshots->options.store, forget_usage, &id, why);
+        result = store_write_reserved(snapshots->options.store, snapshots_forget_usage, &id, why);
         STEP("mounts.usage-forgotten");
         if (result)
             return result;
     }
-    pins_take(&snapshots->pins, &pin, record_volume(record), PIN_READ);
+    pins_take(&snapshots->pins, &pin, record_volume(record), PIN_READ, NULL);
     result = snapshots->options.ops->locate(snapshots->options.backend, record_volume(record),
                                             &volume, why);
     pins_drop(&snapshots->pins, &pin);
@@ -304,8 +308,9 @@ static int count_removals(struct store_txn *txn, void *context, struct reason *w
     int result;
 
     count->removals = 0;
-    while ((result = store_next_intent(txn, id + 1, &id, &kind, why)) == 0)
-        count->removals += kind == INTENT_REMOVE;
+    while ((result = store_next_intent(txn, id + 1, &id, &kind, why)) == 0 ||
+           (result == -EBADMSG && id))
+        count->removals += !result && kind == INTENT_REMOVE;
     return result == CONDITION_NOT_FOUND ? 0 : result;
 }
 

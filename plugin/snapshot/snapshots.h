@@ -30,13 +30,15 @@ struct snapshots_options {
     const struct backend_ops *ops; /* borrowed */
     struct backend *backend;       /* borrowed; closed after snapshots_close() */
     enum mount_style mount_style;
-    bool share_layers; /* answer ALREADY_EXISTS to a Prepare for a layer that is here already */
-    bool seal;         /* make committed volumes read-only in the background, where ops can */
-    unsigned stock;    /* clones at most that lie ready for parents in demand; 0: none */
-    int manifests;     /* folder for what layers wrote; borrowed; 0: none */
+    bool share_layers;   /* answer ALREADY_EXISTS to a Prepare for a layer that is here already */
+    bool seal;           /* make committed volumes read-only in the background, where ops can */
+    unsigned stock;      /* clones at most that lie ready for parents in demand; 0: none */
+    int manifests;       /* folder for what layers wrote; borrowed; 0 or less: none */
+    bool forget_volumes; /* end those in the pool when the store is new (see recover.c) */
 };
 
-/* Settles what a crash left behind (recover.c), then starts the background threads. */
+/* Settles what a crash left behind (recover.c), then starts the background threads.
+ * CONDITION_PRECONDITION: the store is new and the pool is not. */
 int snapshots_open(struct snapshots **snapshots, const struct snapshots_options *options,
                    struct reason *why);
 /* Stops the background threads. NULL is allowed; returns NULL. */

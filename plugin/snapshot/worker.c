@@ -34,7 +34,7 @@ static bool wait_for_work(struct worker *worker)
             break;
     }
     worker->nudged = false;
-    worker->alarm_set = false;
+    worker->alarm_set = worker->is_put_off = false;
     return !worker->stopping;
 }
 
@@ -94,6 +94,19 @@ void worker_alarm(struct worker *worker, unsigned milliseconds)
     pthread_mutex_lock(&worker->lock);
     worker->alarm = deadline_in(milliseconds);
     worker->alarm_set = true;
+    pthread_cond_signal(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most)
+{
+    pthread_mutex_lock(&worker->lock);
+    if (!worker->is_put_off)
+        worker->latest = deadline_in(most);
+    worker->alarm = deadline_in(milliseconds);
+    if (is_before(worker->latest, worker->alarm))
+        worker->alarm = worker->latest;
+    worker->alarm_set = worker->is_put_off = true;
     pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&worker->lock);
 }

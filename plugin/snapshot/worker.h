@@ -20,7 +20,8 @@ struct worker {
     bool running, stopping;
     bool nudged;
     bool alarm_set;
-    struct timespec alarm; /* on the monotonic clock */
+    bool is_put_off;               /* not beyond LATEST */
+    struct timespec alarm, latest; /* on the monotonic clock */
     void (*work)(void *context);
     void *context;
 };
@@ -34,6 +35,10 @@ void worker_nudge(struct worker *worker);
 
 /* Run WORK after that time even if nobody nudges; replaces an alarm set before. Any thread. */
 void worker_alarm(struct worker *worker, unsigned milliseconds);
+
+/* The same for work that waits for quiet: put off again and again, it comes when MOST milliseconds
+ * have gone by since the first time. */
+void worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most);
 
 /* The same, but an alarm that rings earlier stays: for work that gains by being gathered. */
 void worker_within(struct worker *worker, unsigned milliseconds);

@@ -205,15 +205,19 @@ int store_next_child(struct store_txn *txn, uint64_t parent, uint64_t from, stru
     uint64_t id;
     int status = mdb_cursor_open(txn->mdb, txn->tables->children, &cursor);
 
-    if (!status)
-        status = mdb_cursor_get(cursor, &key, &value, MDB_GET_BOTH_RANGE);
+    MDB_cursor_op step = MDB_GET_BOTH_RANGE;
+    while (!status && !(status = mdb_cursor_get(cursor, &key, &value, step))) {
+        int result = id_unpack(value, &id) ? store_get_id(txn, id, record, why) : -EBADMSG;
+
+        if (result == -EBADMSG && !id)
+            status = MDB_CORRUPTED;
+        else if (result != CONDITION_NOT_FOUND) /* else the entry is stale, as a check tells */
+            return result;
+        step = MDB_NEXT_DUP;
+    }
     if (status == MDB_NOTFOUND)
         return CONDITION_NOT_FOUND;
-    if (!status && !id_unpack(value, &id))
-        status = MDB_CORRUPTED;
-    if (status)
-        return txn_failure(txn, status, why, "looking up children of record %" PRIu64, parent);
-    return store_get_id(txn, id, record, why);
+    return txn_failure(txn, status, why, "looking up children of record %" PRIu64, parent);
 }
 
 /* Whether RECORD is what store_find_ref() was asked for; digests could be equal. */
@@ -244,13 +248,12 @@ int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, str
             status = MDB_CORRUPTED;
             break;
         }
-        result = store_get_id(txn, id, record, why);
-        if (result == CONDITION_NOT_FOUND)
-            return failure(why, EBADMSG,
-                           "the store's index of refs names record %" PRIu64 ", which is not there",
-                           id);
-        if (result || has_ref(record, ref, parent))
-            return result;
+        /* One that is gone or cannot be read, as a check tells, keeps nobody from the next. */
+        result = store_get_id(txn, id, record, NULL);
+        if (result == 0 && has_ref(record, ref, parent))
+            return 0;
+        if (result < 0 && result != -EBADMSG)
+            return failure(why, -result, "reading record %" PRIu64, id);
         step = MDB_NEXT_DUP;
     }
     if (status == MDB_NOTFOUND)

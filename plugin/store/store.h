@@ -121,7 +121,8 @@ int store_delete(struct store_txn *txn, uint64_t id, struct reason *why);
 int store_put_intent(struct store_txn *txn, uint64_t id, enum intent_kind kind, struct reason *why);
 /* Of an intent that is not there: a success. */
 int store_drop_intent(struct store_txn *txn, uint64_t id, struct reason *why);
-/* The first intent with an id of at least FROM; CONDITION_NOT_FOUND past the last. */
+/* The first intent with an id of at least FROM; CONDITION_NOT_FOUND past the last. When that intent
+ * cannot be read (-EBADMSG), *ID is set all the same, as store_next() does; else it is 0. */
 int store_next_intent(struct store_txn *txn, uint64_t from, uint64_t *id, enum intent_kind *kind,
                       struct reason *why);
 
@@ -153,6 +154,7 @@ int store_drop_unreadable(struct store_txn *txn, uint64_t id, struct reason *why
 struct store_figures {
     uint64_t snapshots, committed, active, views;
     uint64_t intents;
+    uint64_t given;   /* ids, ever */
     uint64_t commits; /* transactions written since the start: each costs the disk one fdatasync and
                        * one O_DSYNC write of a page */
     uint64_t requests;           /* functions run by them */

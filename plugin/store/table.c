@@ -143,7 +143,11 @@ int tables_count(struct store_txn *txn, struct store_figures *figures, struct re
     if (!result)
         result = number_get(txn, SCHEMA, 0, &schema, why);
     if (!result)
+        result = number_get(txn, NEXT_ID, 1, &figures->given, why);
+    if (!result) {
         figures->schema = (unsigned)schema;
+        figures->given--;
+    }
     return result;
 }
 
@@ -161,8 +165,8 @@ int store_new_id(struct store_txn *txn, uint64_t *id, struct reason *why)
     return number_put(txn, NEXT_ID, *id + 1, why);
 }
 
-/* Counts ID as given. It is already, unless it is that of a volume found by recovery in a pool
- * whose store was lost. */
+/* Counts ID as given. It is already, unless it is that of a volume found by recovery beside a store
+ * that is older than the pool. */
 static int id_reserve(struct store_txn *txn, uint64_t id, struct reason *why)
 {
     uint64_t next;
@@ -378,6 +382,7 @@ int store_next_intent(struct store_txn *txn, uint64_t from, uint64_t *id, enum i
     MDB_val value;
     int status = mdb_cursor_open(txn->mdb, txn->tables->intents, &cursor);
 
+    *id = 0;
     if (!status)
         status = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     if (status == MDB_NOTFOUND)

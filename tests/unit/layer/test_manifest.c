@@ -97,7 +97,7 @@ static int visit(void *context, struct bytes name, const char *what, struct reas
 static int check(struct rig *rig, const atomic_bool *cancel)
 {
     rig->found[0] = '\0';
-    return manifest_check(rig->manifest, rig->tree.fd, cancel, &rig->complete, visit, rig,
+    return manifest_check(rig->manifest, rig->tree.fd, cancel, NULL, &rig->complete, visit, rig,
                           &rig->tree.why);
 }
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void rig_start(struct rig *rig)
+int rig_try_start(struct rig *rig)
 {
     struct store_options store = {.root = rig->root, .root_path = rig->path};
     struct snapshots_options options = {
@@ -21,6 +21,7 @@ void rig_start(struct rig *rig)
         .seal = true,
         .stock = rig->stock,
         .manifests = rig->manifests,
+        .forget_volumes = rig->forget_volumes,
     };
 
     rig->why = (struct reason){0};
@@ -29,7 +30,12 @@ void rig_start(struct rig *rig)
         fail();
     }
     options.store = rig->store;
-    assert_int_equal(snapshots_open(&rig->snapshots, &options, &rig->why), 0);
+    return snapshots_open(&rig->snapshots, &options, &rig->why);
+}
+
+void rig_start(struct rig *rig)
+{
+    assert_int_equal(rig_try_start(rig), 0);
 }
 
 void rig_stop(struct rig *rig)

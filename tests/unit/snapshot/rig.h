@@ -14,8 +14,9 @@ struct rig {
     struct backend *backend; /* the memory backend */
     struct snapshots *snapshots;
     /* from the next start on */
-    int manifests;                 /* folder for what layers wrote; the test's; 0 at first */
-    unsigned stock;                /* clones that may lie ready; 0 at first */
+    int manifests;  /* folder for what layers wrote; the test's; 0 at first */
+    unsigned stock; /* clones that may lie ready; 0 at first */
+    bool forget_volumes;
     const struct backend_ops *ops; /* what the service sees in place of the memory backend, */
     struct backend *front;         /* for instance one that wraps it; the test's. NULL at first */
     struct reason why;             /* of the last call below */
@@ -30,6 +31,8 @@ void rig_restart(struct rig *rig);
 /* The two halves of it, for tests that meddle between them. */
 void rig_stop(struct rig *rig);
 void rig_start(struct rig *rig);
+/* The same, but hands on the result; rig_stop() is to be called all the same. */
+int rig_try_start(struct rig *rig);
 
 /* Short forms with C strings and no labels; they return what the service did. */
 int rig_prepare(struct rig *rig, const char *key, const char *parent);

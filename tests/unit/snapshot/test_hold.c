@@ -2,7 +2,7 @@
 
 /* Holds: whose mounts they are, what a hold keeps others from, and what its end notes. That the
  * reaper is called is counted (the linker's --wrap in CMakeLists.txt): it comes again some time in
- * any case. */
+ * any case. By the same way a call comes in between the two halves of a Commit. */
 
 #include "backends/fault/fault.h"
 #include "snapshot/service.h"
@@ -28,6 +28,28 @@ void __wrap_reaper_call(struct snapshots *snapshots)
 {
     reaper_calls++;
     __real_reaper_call(snapshots);
+}
+
+/* Asked for its mounts before the next change of the store; NULL: nobody's. */
+static const char *mounted_before_write;
+static struct rig *mounted_of;
+
+int __real_store_write(struct store *store, store_function *function, void *context,
+                       struct reason *why);
+int __wrap_store_write(struct store *store, store_function *function, void *context,
+                       struct reason *why);
+
+int __wrap_store_write(struct store *store, store_function *function, void *context,
+                       struct reason *why)
+{
+    const char *key = mounted_before_write;
+    struct mounts mounts = {0};
+
+    mounted_before_write = NULL;
+    if (key)
+        assert_int_equal(snapshots_mounts(mounted_of->snapshots, bytes_of(key), &mounts, NULL), 0);
+    mounts_clear(&mounts);
+    return __real_store_write(store, function, context, why);
 }
 
 /* The rig with a backend that fails when it is told to, before the memory backend. */
@@ -562,6 +584,57 @@ static void the_pools_reserve_is_nobodys_room(void **state)
     assert_int_equal(snapshots_room(rig->snapshots, 0, &rig->why), CONDITION_EXHAUSTED);
 }
 
+/* ---- what a Commit may rely on ---- */
+
+/* Prepares "a", and has a layer written into it that is on the disk. */
+static uint64_t prepare_layer(struct rig *rig)
+{
+    struct attempt attempt;
+
+    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
+    assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), 0);
+    assert_int_equal(release(rig, &attempt, &ten_bytes, true), 0);
+    return rig_id(rig, "a");
+}
+
+static void a_layer_on_the_disk_is_committed_without_a_sync(void **state)
+{
+    struct rig *rig = *state;
+
+    prepare_layer(rig);
+    assert_int_equal(rig_commit(rig, "n", "a"), 0);
+    assert_int_equal(memory_backend_syncs(rig->backend), 0);
+    assert_int_equal(info_of(rig, "n").usage_bytes, 10);
+}
+
+static void mounts_handed_out_during_a_commit_are_synced(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t id = prepare_layer(rig);
+
+    mounted_of = rig;
+    mounted_before_write = "a";
+    assert_int_equal(rig_commit(rig, "n", "a"), 0);
+    assert_null(mounted_before_write);
+    assert_int_equal(memory_backend_syncs(rig->backend), 1);
+    assert_int_equal(info_of(rig, "n").usage_bytes, id * 4096); /* as the backend counts */
+}
+
+static void a_second_layer_cut_short_is_synced(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t id = prepare_layer(rig);
+    struct attempt attempt;
+
+    assert_int_equal(hold(rig, id, &attempt), 0);
+    rig_stop(rig); /* killed */
+    close(attempt.hold.directory);
+    rig_start(rig);
+    assert_false(info_of(rig, "a").usage_known);
+    assert_int_equal(rig_commit(rig, "n", "a"), 0);
+    assert_int_equal(memory_backend_syncs(rig->backend), 1);
+}
+
 int main(void)
 {
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -585,6 +658,9 @@ int main(void)
         with_rig(of_many_one_at_a_time_holds),
         with_rig(a_removal_reaches_a_writer_on_another_thread),
         with_rig(the_pools_reserve_is_nobodys_room),
+        with_rig(a_layer_on_the_disk_is_committed_without_a_sync),
+        with_rig(mounts_handed_out_during_a_commit_are_synced),
+        with_rig(a_second_layer_cut_short_is_synced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,7 @@ static void a_volume_in_use_has_another_round(void **state)
     uint64_t id = commit(rig, "n");
     struct timespec before, after;
 
-    pins_take(&rig->snapshots->pins, &pin, id, PIN_READ);
+    pins_take(&rig->snapshots->pins, &pin, id, PIN_READ, NULL);
     before = alarm_of(&rig->snapshots->keeper);
     keeper_work(rig->snapshots);
     after = alarm_of(&rig->snapshots->keeper);
@@ -125,6 +125,39 @@ static void a_volume_in_use_has_another_round(void **state)
     assert_memory_equal(&after, &before, sizeof(after)); /* and no more when all is done */
 }
 
+static void what_could_not_rest_in_time_is_put_to_rest(void **state)
+{
+    struct rig *rig = *state;
+    struct pin pin;
+    uint64_t id = commit(rig, "n");
+
+    keeper_work(rig->snapshots);
+    assert_int_equal(rig_view(rig, "v", "n"), 0);
+    pins_take(&rig->snapshots->pins, &pin, id, PIN_READ, NULL);
+    assert_int_equal(rig_remove(rig, "v"), 0);
+    keeper_work(rig->snapshots);
+    assert_true(memory_backend_ready(rig->backend, id)); /* somebody is at it */
+    pins_drop(&rig->snapshots->pins, &pin);
+    keeper_work(rig->snapshots);
+    assert_false(memory_backend_ready(rig->backend, id));
+}
+
+static void what_a_killed_daemon_left_ready_is_put_to_rest(void **state)
+{
+    struct rig *rig = *state;
+    struct volume volume;
+    uint64_t id = commit(rig, "n"), viewed = commit(rig, "m");
+
+    keeper_work(rig->snapshots);
+    assert_int_equal(rig_view(rig, "v", "m"), 0);
+    rig_stop(rig);
+    assert_int_equal(backend_memory.locate(rig->backend, id, &volume, NULL), 0);
+    rig_start(rig);
+    keeper_work(rig->snapshots);
+    assert_false(memory_backend_ready(rig->backend, id));
+    assert_true(memory_backend_ready(rig->backend, viewed));
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -134,6 +167,8 @@ int main(void)
         with_rig(what_commit_could_not_count_is_counted),
         with_rig(what_cannot_be_sealed_keeps_nothing_else_back),
         with_rig(a_volume_in_use_has_another_round),
+        with_rig(what_could_not_rest_in_time_is_put_to_rest),
+        with_rig(what_a_killed_daemon_left_ready_is_put_to_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static void who_may_be_beside_whom(void **state)
             struct pin one = {0}, two = {0}, other = {0};
             enum pin_mode blocker;
 
-            pins_take(&pins, &one, 7, first);
+            pins_take(&pins, &one, 7, first, NULL);
             assert_int_equal(pins_try(&pins, &two, 7, second, NULL, &blocker),
                              beside[first][second]);
             if (!beside[first][second])
@@ -73,7 +73,7 @@ static void *take_turns(void *argument)
     for (int i = 0; i < 2000; i++) {
         struct pin pin;
 
-        pins_take(&pins, &pin, 1, PIN_ALONE);
+        pins_take(&pins, &pin, 1, PIN_ALONE, NULL);
         guarded++;
         pins_drop(&pins, &pin);
     }

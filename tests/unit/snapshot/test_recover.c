@@ -5,8 +5,10 @@
 #include "unit/snapshot/rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -192,12 +194,107 @@ static void a_record_that_cannot_be_read_harms_no_other(void **state)
     assert_true(memory_backend_sealed(rig->backend, rig_id(rig, "d")));
 }
 
+static void a_new_store_ends_no_volumes_unless_told_to(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_stop(rig);
+    memory_backend_plant(rig->backend, 7);
+    memory_backend_plant(rig->backend, 9);
+    for (int i = 0; i < 2; i++) { /* nor at the second start */
+        assert_int_equal(rig_try_start(rig), CONDITION_PRECONDITION);
+        assert_non_null(strstr(rig->why.text, "the pool has 2 volumes"));
+        assert_non_null(strstr(rig->why.text, "--forget-volumes"));
+        assert_int_equal(memory_backend_count(rig->backend), 2);
+        rig_stop(rig);
+    }
+    rig->forget_volumes = true;
+    rig_start(rig);
+    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
+    assert_true(rig_id(rig, "a") > 9);
+    assert_int_equal(rig_cleanup(rig), 0);
+    assert_int_equal(memory_backend_count(rig->backend), 1);
+}
+
+static int spoil_intents(struct store_txn *txn, void *context, struct reason *why)
+{
+    const uint64_t *ids = context;
+
+    for (int i = 0; i < 2; i++) {
+        uint8_t key[8] = {0, 0, 0, 0, 0, 0, 0, (uint8_t)ids[i]};
+        MDB_val at = {sizeof(key), key}, value = {1, "\x63"};
+
+        assert_int_equal(mdb_put(txn->mdb, txn->tables->intents, &at, &value, 0), 0);
+    }
+    return store_put_intent(txn, 105, INTENT_REMOVE, why);
+}
+
+static void an_intent_that_cannot_be_read_is_one_to_remove(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t ids[] = {0, 100}; /* one with a record, one with none */
+
+    assert_int_equal(rig_prepare(rig, "kept", NULL), 0);
+    ids[0] = rig_id(rig, "kept");
+    rig_stop(rig);
+    meddle(rig, spoil_intents, ids);
+    memory_backend_plant(rig->backend, 100);
+    memory_backend_plant(rig->backend, 105);
+    rig_start(rig);
+    assert_int_equal(rig_cleanup(rig), 0);
+    assert_int_equal(removals_left(rig), 0);
+    assert_int_equal(memory_backend_count(rig->backend), 1);
+    assert_true(memory_backend_has(rig->backend, ids[0]));
+}
+
+static void an_intent_spoilt_while_it_runs_keeps_no_other_from_its_end(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t ids[] = {100, 101};
+    struct snapshots_figures figures;
+
+    memory_backend_plant(rig->backend, 105);
+    assert_int_equal(store_write(rig->store, spoil_intents, ids, &rig->why), 0);
+    assert_int_equal(rig_cleanup(rig), 0);
+    assert_false(memory_backend_has(rig->backend, 105));
+    assert_int_equal(snapshots_figures(rig->snapshots, &figures, &rig->why), 0);
+    assert_int_equal(figures.store.intents, 2);
+}
+
+static void notes_of_nobody_are_swept_out(void **state)
+{
+    static const char *const files[] = {"1", "77", "01", "note"};
+    struct rig *rig = *state;
+    bool left[4];
+
+    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
+    assert_int_equal(rig_id(rig, "a"), 1);
+    rig_stop(rig);
+    assert_int_equal(mkdirat(rig->root, "manifests", 0700), 0);
+    rig->manifests = openat(rig->root, "manifests", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < 4; i++)
+        close(openat(rig->manifests, files[i], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    rig_start(rig);
+    for (int i = 0; i < 4; i++)
+        left[i] = faccessat(rig->manifests, files[i], F_OK, 0) == 0;
+    close(rig->manifests);
+    rig->manifests = 0;
+    assert_true(left[0]);  /* a snapshot has it */
+    assert_false(left[1]); /* of one that is gone */
+    assert_true(left[2]);  /* not named by us */
+    assert_true(left[3]);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(intents_of_every_kind_are_settled),
+        with_rig(a_new_store_ends_no_volumes_unless_told_to),
+        with_rig(an_intent_that_cannot_be_read_is_one_to_remove),
+        with_rig(an_intent_spoilt_while_it_runs_keeps_no_other_from_its_end),
+        with_rig(notes_of_nobody_are_swept_out),
         with_rig(a_full_disk_puts_it_off_to_the_next_start),
         with_rig(what_is_to_be_removed_is_removed_without_being_asked),
         with_rig(a_number_that_waits_for_the_reaper_is_not_given_again),

@@ -244,7 +244,7 @@ static void a_lost_snapshot_that_is_in_use_is_kept(void **state)
     committed(rig, "base", NULL);
     assert_int_equal(rig_prepare(rig, "a", NULL), 0);
     lose(rig, "a");
-    pins_take(&rig->snapshots->pins, &pin, rig_id(rig, "a"), PIN_WRITE);
+    pins_take(&rig->snapshots->pins, &pin, rig_id(rig, "a"), PIN_WRITE, NULL);
     assert_string_equal(repaired(rig), "2 a: its volume 2 is missing (in use)\n");
     pins_drop(&rig->snapshots->pins, &pin);
     assert_string_equal(rig_list(rig), "base(committed,) a(active,)");
@@ -350,7 +350,7 @@ static void an_unreadable_record_that_is_in_use_is_kept(void **state)
 
     assert_int_equal(rig_prepare(rig, "broken", NULL), 0);
     write_store(rig, garble, 1);
-    pins_take(&rig->snapshots->pins, &pin, 1, PIN_WRITE);
+    pins_take(&rig->snapshots->pins, &pin, 1, PIN_WRITE, NULL);
     assert_string_equal(repaired(rig), "1 : it is damaged and cannot be read (in use)\n");
     pins_drop(&rig->snapshots->pins, &pin);
     assert_true(memory_backend_has(rig->backend, 1));

@@ -112,6 +112,17 @@ static void an_alarm_rings_by_itself(void **state)
     wait_for_runs(rig, 3);
 }
 
+static void what_is_put_off_again_and_again_comes_at_last(void **state)
+{
+    struct rig *rig = *state;
+
+    worker_put_off(&rig->worker, 3600 * 1000, 1);
+    worker_put_off(&rig->worker, 3600 * 1000, 3600 * 1000); /* the first time counts */
+    wait_for_runs(rig, 1);
+    worker_put_off(&rig->worker, 1, 3600 * 1000); /* and is over with the run */
+    wait_for_runs(rig, 2);
+}
+
 static void within_does_not_put_an_alarm_off(void **state)
 {
     struct rig *rig = *state;
@@ -153,6 +164,7 @@ int main(void)
         with_rig(a_nudge_leads_to_a_run),
         with_rig(nudges_during_a_run_lead_to_one_more),
         with_rig(an_alarm_rings_by_itself),
+        with_rig(what_is_put_off_again_and_again_comes_at_last),
         with_rig(within_does_not_put_an_alarm_off),
         with_rig(an_end_does_not_wait_for_an_alarm),
         with_rig(long_work_is_told_of_the_end),

@@ -129,6 +129,14 @@ static inline int has_child(struct store_txn *txn, void *context, struct reason 
     return store_has_child(txn, *(uint64_t *)context, why);
 }
 
+/* The first child of find->parent from find->id on. */
+static inline int next_child(struct store_txn *txn, void *context, struct reason *why)
+{
+    struct find *find = context;
+
+    return store_next_child(txn, find->parent, find->id, &find->record, why);
+}
+
 /* The id of the record with KEY; 0 for none. */
 static inline uint64_t id_of(struct rig *rig, struct bytes key)
 {

@@ -264,6 +264,46 @@ static void an_unreadable_record_goes_with_all_that_leads_to_it(void **state)
     assert_int_equal(store_read(rig->store, has_child, &family.base, &why), CONDITION_NOT_FOUND);
 }
 
+static void a_way_that_leads_nowhere_is_passed_over(void **state)
+{
+    struct rig *rig = *state;
+    struct family family = make_family(rig);
+    uint64_t last = add(rig, "last", SNAPSHOT_VIEW, family.base);
+    struct find find = {.parent = family.base};
+    struct reason why = {0};
+
+    must(store_write(rig->store, delete, &family.two, &why), &why);
+    must(store_write(rig->store, garble, &family.one, &why), &why);
+    must(store_write(rig->store, delete, &family.three, &why), &why);
+    meddle(rig, &(struct way){INDEX_CHILDREN, committed("", family.base), family.three, false});
+    find.id = family.two;
+    must(store_read(rig->store, next_child, &find, &why), &why);
+    assert_int_equal(find.record.id, last);
+    find.id = last + 1;
+    assert_int_equal(store_read(rig->store, next_child, &find, &why), CONDITION_NOT_FOUND);
+    find.id = family.one;
+    assert_int_equal(store_read(rig->store, next_child, &find, &why), -EBADMSG);
+    assert_int_equal(find.record.id, family.one); /* so that a walk can go on */
+}
+
+static void a_ref_is_found_behind_one_that_cannot_be_read(void **state)
+{
+    struct rig *rig = *state;
+    struct family family = make_family(rig);
+    struct find find = {.parent = family.base, .ref = bytes_of("r")};
+    struct reason why = {0};
+
+    must(store_write(rig->store, garble, &family.one, &why), &why);
+    must(store_read(rig->store, find_ref, &find, &why), &why);
+    assert_int_equal(find.record.id, family.two);
+    must(store_write(rig->store, delete, &family.two, &why), &why);
+    meddle(rig, &(struct way){INDEX_REFS, committed("", family.base), family.two, false});
+    must(store_read(rig->store, find_ref, &find, &why), &why);
+    assert_int_equal(find.record.id, family.three);
+    must(store_write(rig->store, garble, &family.three, &why), &why);
+    assert_int_equal(store_read(rig->store, find_ref, &find, &why), CONDITION_NOT_FOUND);
+}
+
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, rig_setup, rig_teardown)
 
 int main(void)
@@ -275,6 +315,8 @@ int main(void)
         with_rig(a_way_to_another_record_is_turned_to_the_right_one),
         with_rig(of_two_records_with_one_key_only_one_can_be_led_to),
         with_rig(an_unreadable_record_goes_with_all_that_leads_to_it),
+        with_rig(a_way_that_leads_nowhere_is_passed_over),
+        with_rig(a_ref_is_found_behind_one_that_cannot_be_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
