@@ -33,7 +33,8 @@ void flush_deinit(struct flush *flush);
  * written: the kernel reports an error of write-back once to each descriptor.
  *
  * A failed write-back may have hit any volume, and is reported to whoever flushes next. So from
- * then on flushes for a volume born (BORN) before the failure fail too: EIO. */
+ * then on, as long as this structure lives, flushes for a volume born (BORN) before the failure
+ * fail too: EIO. */
 int flush_wait(struct flush *flush, int fd, struct timespec born);
 
 #endif

@@ -5,6 +5,7 @@
 #include "backends/embedded.h"
 #include "backends/loop.h"
 #include "base/bytes.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/scoped.h"
 #include "base/step.h"
@@ -21,7 +22,7 @@
 #define MIB UINT64_C(1048576)
 
 /* Leaves a whole file system under the unfinished name, or nothing. */
-static int image_make_unfinished(int root, uint64_t size, struct reason *why)
+static int image_make_unfinished(int root, const char *root_path, uint64_t size, struct reason *why)
 {
     scoped_fd int file = -1;
     int result;
@@ -33,7 +34,7 @@ static int image_make_unfinished(int root, uint64_t size, struct reason *why)
 
     file = openat(root, IMAGE_NAME_UNFINISHED, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0)
-        return failure(why, errno, "create " IMAGE_NAME_UNFINISHED);
+        return disk_failure(why, errno, root_path, "create " IMAGE_NAME_UNFINISHED);
     if (ftruncate(file, (off_t)size) < 0)
         result = errno == EFBIG || errno == EINVAL
                      ? refuse(why, CONDITION_INVALID,
@@ -42,7 +43,7 @@ static int image_make_unfinished(int root, uint64_t size, struct reason *why)
     else
         result = mkfs_btrfs(file, why);
     if (result == 0 && fsync(file) < 0)
-        result = failure(why, errno, "write " IMAGE_NAME_UNFINISHED " to disk");
+        result = disk_failure(why, errno, root_path, "write " IMAGE_NAME_UNFINISHED " to disk");
     if (result != 0)
         unlinkat(root, IMAGE_NAME_UNFINISHED, 0);
     return result;
@@ -55,7 +56,7 @@ int image_make(int root, const char *root_path, uint64_t size, struct reason *wh
 
     if (result != 0)
         return result;
-    result = image_make_unfinished(root, size, why);
+    result = image_make_unfinished(root, root_path, size, why);
     STEP("btrfs.image-formatted");
     if (result != 0)
         return amend(why, result, "make the embedded pool in %s", quoted(bytes_of(root_path)));

@@ -96,10 +96,12 @@ void nested_thaw(int fd)
 {
     int flags;
 
-    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) {
-        flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)))
+        return;
+    flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+    if (ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0 && errno == EROFS &&
+        btrfs_util_set_subvolume_read_only_fd(fd, false) == BTRFS_UTIL_OK)
         (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
-    }
 }
 
 /* Takes away what kept SUBVOLUME from being removed: that what holds it is read-only, or that

@@ -138,8 +138,10 @@ static void pool_take_back(struct pool *pool, const struct made *made)
         unlinkat(pool->directory, POOL_OWNER, 0);
     if (made->mount) {
         snprintf(target, sizeof(target), "/proc/self/fd/%d", pool->directory);
-        if (umount2(target, MNT_DETACH) < 0)
+        if (umount2(target, MNT_DETACH) < 0) { /* then the file is in use: the next start has it */
             log_warn("take back the mount of %s: %s", pool->path, strerrordesc_np(errno));
+            return;
+        }
     }
     if (made->image)
         unlinkat(pool->root, IMAGE_NAME, 0);

@@ -333,6 +333,15 @@ int config_check(const struct config *config, struct reason *why)
                       "pool.mount_type out");
     if (dm_thin)
         return check_dm_thin(config, why);
+    if (config->dm_thin.pool || config->dm_thin.data_device || config->dm_thin.metadata_device)
+        return refuse(
+            why, CONDITION_INVALID,
+            "dm_thin.%s does not go with backend \"%s\"; set backend = \"dm-thin\", or leave it "
+            "out",
+            config->dm_thin.pool          ? "pool"
+            : config->dm_thin.data_device ? "data_device"
+                                          : "metadata_device",
+            config->backend);
     if (config->pool.path && config->pool.size > 0)
         return refuse(why, CONDITION_INVALID,
                       "pool.size is for the pool that the daemon makes itself and does not go with "

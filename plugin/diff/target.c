@@ -118,11 +118,8 @@ static int open_overlay(struct target *target, const struct mount *mount, struct
     if (!upper)
         return refuse(why, CONDITION_INVALID,
                       "the overlay mount has no upperdir: nothing can be written into it");
-    /* Other attribute names for opaque folders, and owners to be shifted: the next differ's. */
-    if (has_option(mount, "userxattr") || option_value(mount, "uidmap") ||
-        option_value(mount, "gidmap"))
-        return refuse(why, CONDITION_UNIMPLEMENTED,
-                      "overlay mounts with userxattr, uidmap or gidmap are not served");
+    if (has_option(mount, "userxattr")) /* other attribute names for opaque folders */
+        return refuse(why, CONDITION_UNIMPLEMENTED, "overlay mounts with userxattr are not served");
     target->whiteouts = WHITEOUT_OVERLAY;
     target->lowers = split_lowers(lowers ? lowers : "");
     if (!target->lowers)
@@ -137,6 +134,9 @@ static int open_foreign(struct target *target, const struct mounts *mounts, stru
     if (mounts->count != 1)
         return refuse(why, CONDITION_UNIMPLEMENTED, "layers are written into one mount, not %zu",
                       mounts->count);
+    /* Owners are to be shifted: the next differ's. */
+    if (option_value(mount, "uidmap") || option_value(mount, "gidmap"))
+        return refuse(why, CONDITION_UNIMPLEMENTED, "mounts with uidmap or gidmap are not served");
     if (has_option(mount, "ro"))
         return refuse(why, CONDITION_INVALID, "the mount of %s is read-only",
                       quoted(bytes_of(mount->source)));

@@ -279,7 +279,8 @@ static int apply_hardlink(struct apply *apply, struct directory *parent, const c
     return metadata_put_at(parent->fd, base, ENTRY_HARDLINK, &metadata, why);
 }
 
-/* *SUM becomes that of the file's bytes where one is kept. */
+/* *SUM becomes that of the file's bytes where one is kept. A byte between two holes takes a block
+ * of the pool: 85,000 of them fit into the map of one sparse file. */
 static int apply_file_data(struct apply *apply, const struct entry *entry,
                            struct tar_reader *reader, uint64_t *sum, struct reason *why)
 {
@@ -288,24 +289,24 @@ static int apply_file_data(struct apply *apply, const struct entry *entry,
 
     for (;;) {
         struct tar_run run;
+        uint64_t taken;
         int result = tar_reader_data(reader, &run, why);
 
         if (!result)
             result = apply_cancelled(apply, why);
         if (!result && apply->tree->manifest) {
-            uint64_t until = run.length ? run.offset : entry->size;
-
-            *sum = content_sum_zeros(*sum, until - at);
+            *sum = content_sum_zeros(*sum, (run.length ? run.offset : entry->size) - at);
             *sum = content_sum_add(*sum, run.data, run.length);
-            at = until + run.length;
         }
         if (result || run.length == 0)
             return result;
+        taken = run.length + (run.offset > at ? ROOM_BLOCK : 0);
+        at = run.offset + run.length;
         result = writer_pool_data(writers, run.chunk, run.data, run.length, run.offset, why);
         if (result)
             return result;
-        apply->result->file_bytes += run.length;
-        result = room_take(&apply->room, run.length, why);
+        apply->result->file_bytes += taken;
+        result = room_take(&apply->room, taken, why);
         if (result)
             return result;
     }
@@ -337,8 +338,7 @@ static int apply_file(struct apply *apply, struct directory *parent, const char 
         return result;
     directory_cache_handed(apply->tree->cache, parent);
     apply->tree->inodes++;
-    if (entry->size > 0)
-        result = apply_file_data(apply, entry, reader, &sum, why);
+    result = apply_file_data(apply, entry, reader, &sum, why);
     if (!result)
         result = writer_pool_end(apply->tree->writers, why);
     /* Again: a look for room in the midst of its data may have settled all but this file. */

@@ -17,6 +17,7 @@ struct inflater_handle {
     bool in_frame;
     uint64_t frames;      /* begun so far */
     uint64_t frame_start; /* where the current one begins in the blob */
+    bool made;            /* some byte was put out */
 };
 
 static uint32_t zstd_number(const uint8_t *bytes)
@@ -65,8 +66,8 @@ static int zstd_refuse(const struct inflater_handle *handle, const struct inflat
         return failure(why, ENOMEM, "decompress the zstd frame at byte %" PRIu64 " of the blob",
                        handle->frame_start);
     case ZSTD_error_frameParameter_windowTooLarge:
-        /* Nothing was written yet if it is the first: the caller's next differ may take it. */
-        return refuse(why, handle->frames == 1 ? CONDITION_UNIMPLEMENTED : CONDITION_INVALID,
+        /* As long as nothing was written, the caller's next differ may take it. */
+        return refuse(why, handle->made ? CONDITION_INVALID : CONDITION_UNIMPLEMENTED,
                       "zstd frame %" PRIu64 " at byte %" PRIu64
                       " of the blob needs a window of more than %u MiB: compress the layer without "
                       "--long and at level 20 or lower, or let containerd's \"walking\" differ "
@@ -113,6 +114,7 @@ static int zstd_step(struct inflater_handle *handle, struct inflate_input *input
 
     inflate_input_skip(input, from.pos);
     *got = to.pos;
+    handle->made = handle->made || to.pos > 0;
     if (ZSTD_isError(code))
         return zstd_refuse(handle, input, code, why);
     if (code == 0)

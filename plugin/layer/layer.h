@@ -61,7 +61,7 @@ struct layer_result {
     struct stream_sum sum; /* digest (the diff id) and size of the uncompressed stream */
     uint64_t entries;      /* members of the archive that were applied */
     uint64_t inodes;       /* inodes made and not removed again */
-    uint64_t file_bytes;   /* bytes of file data written, holes not counted */
+    uint64_t file_bytes;   /* bytes of file data written, and a block for each hole before some */
     bool removed;          /* something that was there before was removed or replaced */
     struct stages stages;  /* where the time went; only when all went well */
 };

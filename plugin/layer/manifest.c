@@ -4,6 +4,7 @@
 #include "layer/content_sum.h"
 #include "layer/path.h"
 #include "layer/spill.h"
+#include "layer/tar_header.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@ struct manifest {
     int error; /* of the first write that failed */
     struct reason why;
     uint64_t offset, count, sum; /* written; records; of all before the buffer */
+    uint64_t excess;             /* see MANIFEST_EXCESS */
     size_t used;
     uint8_t buffer[MANIFEST_BUFFER];
 };
@@ -41,9 +43,12 @@ static int manifest_write(struct manifest *manifest)
 /* Gives its room back, too. */
 static void manifest_flush(struct manifest *manifest)
 {
-    if (!manifest->error && manifest->offset + manifest->used > MANIFEST_MOST)
+    if (!manifest->error &&
+        (manifest->offset + manifest->used > MANIFEST_MOST || manifest->excess > MANIFEST_EXCESS))
         manifest->error = refuse(&manifest->why, CONDITION_EXHAUSTED,
-                                 "its names take more than %" PRIu64 " MiB", MANIFEST_MOST >> 20);
+                                 "its names take more than %" PRIu64 " MiB, or %" PRIu64
+                                 " MiB more than the layer spends on them",
+                                 MANIFEST_MOST >> 20, MANIFEST_EXCESS >> 20);
     else if (!manifest->error)
         manifest->error = manifest_write(manifest);
     if (manifest->error && manifest->offset > 0 && ftruncate(manifest->fd, 0) == 0)
@@ -60,16 +65,19 @@ static void manifest_append(struct manifest *manifest, const void *data, size_t 
     manifest->used += length;
 }
 
+/* NAMES are the bytes of the names in the entry that it is of; 0 for none. */
 static void manifest_add(struct manifest *manifest, struct manifest_record *record,
-                         const char *folder, const char *base, const char *link)
+                         const char *folder, const char *base, const char *link, size_t names)
 {
     size_t before = strlen(folder), length = strlen(base), target = strlen(link);
+    size_t size = sizeof(*record) + before + length + target, right = TAR_BLOCK + 4 * names;
     bool slash = before > 0 && length > 0;
 
     record->name_length = (uint16_t)(before + slash + length);
     record->link_length = (uint16_t)target;
     if (before + slash + length >= PATH_ROOM || target >= PATH_ROOM)
         return;
+    manifest->excess += size > right ? size - right : 0;
     if (manifest->used + sizeof(*record) + before + slash + length + target > MANIFEST_BUFFER)
         manifest_flush(manifest);
     manifest_append(manifest, record, sizeof(*record));
@@ -112,7 +120,8 @@ void manifest_put(struct manifest *manifest, const char *folder, const char *bas
     };
 
     if (manifest)
-        manifest_add(manifest, &record, folder, base, link);
+        manifest_add(manifest, &record, folder, base, link,
+                     strlen(entry->name) + strlen(entry->link));
 }
 
 void manifest_imply(struct manifest *manifest, const char *folder, const char *base)
@@ -121,7 +130,7 @@ void manifest_imply(struct manifest *manifest, const char *folder, const char *b
         .what = MANIFEST_PUT, .type = ENTRY_DIRECTORY, .made = 1, .mode = MANIFEST_ANY_MODE};
 
     if (manifest)
-        manifest_add(manifest, &record, folder, base, "");
+        manifest_add(manifest, &record, folder, base, "", 0);
 }
 
 void manifest_gone(struct manifest *manifest, const char *folder, const char *base)
@@ -129,7 +138,7 @@ void manifest_gone(struct manifest *manifest, const char *folder, const char *ba
     struct manifest_record record = {.what = MANIFEST_GONE};
 
     if (manifest)
-        manifest_add(manifest, &record, folder, base, "");
+        manifest_add(manifest, &record, folder, base, "", 0);
 }
 
 int manifest_end(struct manifest *manifest, bool whole, struct reason *why)

@@ -26,9 +26,11 @@ enum manifest_what {
 };
 
 #define MANIFEST_MARK "cowsnap content\n" /* 16 bytes */
-/* Bytes at most, some three million names: it lies on a disk that no limit of a layer watches, and
- * names that differ in little take more room here than in the layer. */
+/* Bytes at most, some three million names: it lies on a disk that no limit of a layer watches. */
 #define MANIFEST_MOST (UINT64_C(256) << 20)
+/* Bytes at most beyond what a record has a right to, since the layer spent as much on it: a header,
+ * and its names several times. A short name through a symlink is a long one here. */
+#define MANIFEST_EXCESS (UINT64_C(4) << 20)
 #define MANIFEST_ANY_MODE UINT32_MAX /* mode and owner are not known: a missing parent */
 
 /* A record; NAME_LENGTH and LINK_LENGTH bytes follow, without NULs. */

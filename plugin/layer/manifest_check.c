@@ -309,11 +309,24 @@ static bool has_from_link(const struct check *check, const struct stat *status)
     return false;
 }
 
+/* chown(2) leaves an owner as it is for -1. */
+static bool is_owner(uint32_t wanted, uint32_t owner)
+{
+    return wanted == UINT32_MAX || wanted == owner;
+}
+
+/* Of a device number, mknod(2) takes 12 bits and 20 (linux/kdev_t.h). */
+static bool is_device(const struct manifest_record *record, dev_t device)
+{
+    return (record->device_major & 0xfff) == major(device) &&
+           (record->device_minor & 0xfffff) == minor(device);
+}
+
 static int compare_metadata(const struct check *check, struct bytes name, const struct stat *status,
                             const struct manifest_record *record, struct reason *why)
 {
     bool mode = S_ISLNK(status->st_mode) || record->mode == (status->st_mode & 07777);
-    bool owner = record->uid == status->st_uid && record->gid == status->st_gid;
+    bool owner = is_owner(record->uid, status->st_uid) && is_owner(record->gid, status->st_gid);
     int result = 0;
 
     if (record->mode == MANIFEST_ANY_MODE || (mode && owner) || has_from_link(check, status))
@@ -344,7 +357,7 @@ static int compare_own(const struct check *check, uint32_t at, const char *path,
         return compare_link(check, name, fd, link_at(check, at), why);
     case ENTRY_CHARACTER_DEVICE:
     case ENTRY_BLOCK_DEVICE:
-        if (status->st_rdev == makedev(record.device_major, record.device_minor))
+        if (is_device(&record, status->st_rdev))
             return 0;
         return differs(check, name, why, "it is device %u:%u, not %" PRIu32 ":%" PRIu32,
                        major(status->st_rdev), minor(status->st_rdev), record.device_major,

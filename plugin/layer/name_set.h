@@ -20,9 +20,10 @@
 #define NAME_SET_MEMORY (8u * 1024 * 1024)
 
 enum name_note {
-    NAME_UNPACKED,  /* an entry of the layer was unpacked there */
-    NAME_IMPLIED,   /* made without an entry: a missing parent, overlayfs's mark of a whiteout */
-    NAME_OUR_FOLDER /* a folder that the layer made: all that is in it came from the layer */
+    NAME_UNPACKED,   /* an entry of the layer was unpacked there */
+    NAME_IMPLIED,    /* made without an entry: a missing parent, overlayfs's mark of a whiteout */
+    NAME_OUR_FOLDER, /* a folder that the layer made: all that is in it came from the layer */
+    NAME_OPAQUE      /* a folder that was emptied of what lower layers have in it */
 };
 
 struct name_set;

@@ -14,6 +14,7 @@
 
 #define ROOM_STEP (8u * 1024 * 1024) /* bytes written between two looks */
 #define ROOM_ENTRY 4096u             /* bytes that an entry counts for, beside its data */
+#define ROOM_BLOCK 4096u             /* bytes that what follows a hole counts for, beside itself */
 
 struct room {
     const struct layer_room *watch; /* NULL: nobody keeps watch */

@@ -56,6 +56,19 @@ static int whiteout_put_overlay(struct tree *tree, struct directory *parent, con
     return tree_note(tree, parent, hidden, NAME_IMPLIED, why);
 }
 
+/* Once for each folder, as containerd does it (since 2.0): a layer of nothing but marks would have
+ * each of them walk all the others' folders. */
+static int whiteout_make_opaque(struct tree *tree, struct directory *folder, struct reason *why)
+{
+    bool done;
+    int result = name_set_has(tree->names, folder->name, "", NAME_OPAQUE, &done, why);
+
+    if (result || done)
+        return result;
+    result = tree_remove_others(tree, folder, why);
+    return result ? result : tree_note(tree, folder, "", NAME_OPAQUE, why);
+}
+
 int whiteout_put(struct tree *tree, enum whiteout_style style, struct directory *parent,
                  const char *base, enum whiteout_kind kind, const struct entry *entry,
                  struct reason *why)
@@ -66,7 +79,7 @@ int whiteout_put(struct tree *tree, enum whiteout_style style, struct directory 
     int result;
 
     if (kind == WHITEOUT_OPAQUE && style == WHITEOUT_DELETE)
-        return tree_remove_others(tree, parent, why);
+        return whiteout_make_opaque(tree, parent, why);
     if (kind == WHITEOUT_OPAQUE) {
         if (fsetxattr(parent->fd, "trusted.overlay.opaque", "y", 1, 0) < 0)
             return io_error(why, errno, "mark as opaque the folder", parent->name);

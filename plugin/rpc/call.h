@@ -18,10 +18,9 @@
 #include <stdbool.h>
 
 /* What a completion queue gives back. DONE runs on the thread that polls, and blocks only where
- * another can take over (pollers.h). Who
- * hands a tag to gRPC calls tag_give() just before, and the polling thread tag_take() when it comes
- * back: gRPC orders the two in its own way, and this says it in C's, so that ThreadSanitizer, which
- * does not see into gRPC, can watch the rest. */
+ * another can take over (pollers.h). Who hands a tag to gRPC calls tag_give() just before, and the
+ * polling thread tag_take() when it comes back: gRPC orders the two in its own way, and this says
+ * it in C's, so that ThreadSanitizer, which does not see into gRPC, can watch the rest. */
 struct tag {
     void (*done)(struct tag *tag, bool ok);
     atomic_bool given;

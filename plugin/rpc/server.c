@@ -78,6 +78,7 @@ struct server {
     bool grpc_ready, looks_are_short;
     struct tag down; /* gRPC's server has shut down */
     atomic_size_t held;
+    atomic_bool bare; /* some slot is */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t changed;
@@ -97,34 +98,41 @@ static void run_job(struct job *job);
 #define call_of(pointer, member)                                                                   \
     ((struct call *)(void *)((char *)(pointer)-offsetof(struct call, member)))
 
-static void slot_arm(struct slot *slot);
+static int slot_arm(struct slot *slot);
+
+static void arm_again(struct server *server)
+{
+    if (atomic_exchange(&server->bare, false))
+        for (size_t i = 0; i < server->slot_count; i++)
+            if (atomic_exchange(&server->slots[i].bare, false))
+                (void)slot_arm(&server->slots[i]);
+}
 
 static void server_call_ended(struct call *call)
 {
-    struct slot *slot = call->owner;
-    struct server *server = slot->server;
+    struct server *server = ((struct slot *)call->owner)->server;
 
     call_free(call);
-    if (atomic_exchange(&slot->bare, false))
-        slot_arm(slot);
+    arm_again(server);
     pthread_mutex_lock(&server->lock);
     server->calls--;
     pthread_cond_signal(&server->changed);
     pthread_mutex_unlock(&server->lock);
 }
 
-/* Lets gRPC fill the next call of a method. */
-static void slot_arm(struct slot *slot)
+/* Lets gRPC fill the next call of a method. What fails is tried again with the memory of the next
+ * call that ends, whichever it is. */
+static int slot_arm(struct slot *slot)
 {
     struct server *server = slot->server;
     struct call *call = call_new(slot, server_call_ended);
     grpc_call_error error;
 
     if (!call) {
-        /* tried again with the memory of the next call of this method that ends */
         log_error("rpc: out of memory: calls of %s wait", slot->path);
         atomic_store(&slot->bare, true);
-        return;
+        atomic_store(&server->bare, true);
+        return -ENOMEM;
     }
     pthread_mutex_lock(&server->lock);
     server->armed++;
@@ -140,13 +148,14 @@ static void slot_arm(struct slot *slot)
             grpc_server_request_call(server->core, &call->handle, &call->details, &call->metadata,
                                      server->queue, server->queue, tag_give(&call->arrived));
     if (error == GRPC_CALL_OK)
-        return;
+        return 0;
     log_error("rpc: gRPC refused to serve %s: %s", slot->path, grpc_call_error_to_string(error));
     call_free(call);
     pthread_mutex_lock(&server->lock);
     server->armed--;
     pthread_cond_signal(&server->changed);
     pthread_mutex_unlock(&server->lock);
+    return -EINVAL;
 }
 
 /* Ends a call whose handler has run, or was not run at all. */
@@ -402,8 +411,11 @@ static int start(struct server *server, const struct server_options *options, st
     if (result)
         return result;
     grpc_server_start(server->core);
-    for (size_t i = 0; i < server->slot_count; i++)
-        slot_arm(&server->slots[i]);
+    for (size_t i = 0; i < server->slot_count; i++) {
+        result = slot_arm(&server->slots[i]);
+        if (result)
+            return failure(why, -result, "serve %s", server->slots[i].path);
+    }
     return acceptor_open(&server->acceptor, server->socket.listener, server->core, why);
 }
 
@@ -454,23 +466,20 @@ int server_open(struct server **opened, const struct server_options *options, st
  * have passed. A peer that merely does not close its idle connection gets one second. */
 static void drain(struct server *server, unsigned seconds)
 {
-    struct timespec limit;
-    bool all_ended = false, in_time = true;
+    struct timespec limit, soon;
+    bool idle = false, in_time = true;
 
     clock_gettime(CLOCK_MONOTONIC, &limit);
     limit.tv_sec += seconds;
     pthread_mutex_lock(&server->lock);
     while (!(server->is_down && server->calls == 0) && in_time) {
-        if (server->calls == 0 && !all_ended) {
-            struct timespec soon;
-
-            all_ended = true;
+        if (server->calls == 0 && !idle) {
             clock_gettime(CLOCK_MONOTONIC, &soon);
             soon.tv_sec += 1;
-            if (soon.tv_sec < limit.tv_sec)
-                limit = soon;
         }
-        in_time = pthread_cond_timedwait(&server->changed, &server->lock, &limit) == 0;
+        idle = server->calls == 0; /* one that gRPC has filled may be on its way here */
+        in_time = pthread_cond_timedwait(&server->changed, &server->lock,
+                                         idle && soon.tv_sec < limit.tv_sec ? &soon : &limit) == 0;
     }
     if (!in_time) {
         if (server->calls)

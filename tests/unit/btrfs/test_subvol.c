@@ -278,6 +278,29 @@ static void immutable_marks_do_not_stop_the_removal(void **state)
     assert_present(rig, 1, false);
 }
 
+/* The mark of a read-only subvolume cannot be taken away before it is made writable. */
+static void immutable_marks_of_what_is_read_only_do_not_stop_it_either(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    for (int nested = 0; nested < 2; nested++) {
+        rig_must(ops->create(rig->backend, 1, &why));
+        int root = rig_root(rig, 1);
+        if (nested) {
+            rig_nest(root, "nested");
+            make_immutable(root, "nested");
+            scoped_fd int inner = openat(root, "nested", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            assert_int_equal(btrfs_util_set_subvolume_read_only_fd(inner, true), BTRFS_UTIL_OK);
+        }
+        make_immutable(root, ".");
+        close(root);
+        rig_must(ops->seal(rig->backend, 1, &why));
+        rig_must(ops->remove(rig->backend, 1, &why));
+        assert_present(rig, 1, false);
+    }
+}
+
 static void a_removed_volume_that_is_mounted_or_open_goes_all_the_same(void **state)
 {
     struct rig *rig = *state;
@@ -443,6 +466,7 @@ int main(void)
         in_pool(a_volume_is_removed_with_what_is_nested_in_it),
         in_pool(nesting_deeper_than_a_path_can_say_is_removed),
         in_pool(immutable_marks_do_not_stop_the_removal),
+        in_pool(immutable_marks_of_what_is_read_only_do_not_stop_it_either),
         in_pool(a_removed_volume_that_is_mounted_or_open_goes_all_the_same),
         in_pool(a_sealed_volume_is_read_only_and_its_clone_is_not),
         in_pool(each_sees_every_volume_and_nothing_else),

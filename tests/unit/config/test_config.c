@@ -355,6 +355,11 @@ static void settings_that_do_not_go_together_are_refused(void **state)
          "pool.size is for the pool that the daemon makes itself and does not go with "
          "dm_thin.pool; "
          "leave one of them out"},
+        {"dm_thin.pool = '/p'", "dm_thin.pool does not go with backend \"btrfs\"; set backend = "
+                                "\"dm-thin\", or leave it out"},
+        {"dm_thin.metadata_device = '/m'", "dm_thin.metadata_device does not go with backend "
+                                           "\"btrfs\"; set backend = \"dm-thin\", or "
+                                           "leave it out"},
         {"pool.path = '/p'\npool.size = '1G'",
          "pool.size is for the pool that the daemon makes itself and does not go with pool.path; "
          "leave one of them out"},

@@ -80,12 +80,15 @@ static void what_is_not_served_goes_to_the_next_differ(void **state)
     struct rig *rig = *state;
     struct target target;
     static const char *const shifted[] = {"upperdir=/tmp", "uidmap=0:1000:1", NULL};
+    static const char *const shifted_bind[] = {"uidmap=0:1000:1", "rw", "rbind", NULL};
     struct mounts none = {0};
     atomic_bool cancel = false;
 
     assert_int_equal(open_one(rig, &target, "ext4", "/dev/sda1", writable),
                      CONDITION_UNIMPLEMENTED);
     assert_int_equal(open_one(rig, &target, "overlay", "overlay", shifted),
+                     CONDITION_UNIMPLEMENTED);
+    assert_int_equal(open_one(rig, &target, "bind", rig->path, shifted_bind),
                      CONDITION_UNIMPLEMENTED);
     assert_int_equal(target_open(&target, rig->snapshots, &none, &cancel, &rig->why),
                      CONDITION_UNIMPLEMENTED);

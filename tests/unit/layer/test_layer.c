@@ -643,6 +643,20 @@ static void a_file_larger_than_the_file_system_takes_is_refused(void **state)
     assert_non_null(strstr(rig->tree.why.text, "larger than the file system takes"));
 }
 
+static void data_that_a_map_has_no_place_for_is_refused(void **state)
+{
+    struct rig *rig = *state;
+
+    tar_builder_pax(&rig->tar, "GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name",
+                    "empty", "GNU.sparse.realsize", "0", NULL);
+    tar_builder_header(
+        &rig->tar,
+        &(struct tar_member){.name = "x", .type = '0', .size = 1024, .format = TAR_FORMAT_USTAR});
+    tar_builder_data(&rig->tar, "0\n", 2);
+    tar_builder_data(&rig->tar, "surplus", 7);
+    assert_int_equal(apply(rig), CONDITION_INVALID);
+}
+
 /* What was asked of a layer_room, and what it answers. */
 struct watch {
     unsigned looks, settled;
@@ -723,6 +737,48 @@ static void missing_parents_take_room_as_well(void **state)
     assert_int_equal(apply(rig), 0);
     assert_int_equal(watch.looks, 2);
     assert_true(watch.most >= 2 * 2000 * ROOM_ENTRY);
+}
+
+/* A sparse file of COUNT bytes with a hole before each. */
+static void add_holes(struct rig *rig, unsigned count)
+{
+    size_t room = 16 * (size_t)count + 64, used;
+    char *map = malloc(room + 2 * TAR_BLOCK + count);
+    char size[32];
+
+    assert_non_null(map);
+    used = (size_t)sprintf(map, "%u\n", count);
+    for (unsigned i = 0; i < count; i++)
+        used += (size_t)sprintf(map + used, "%u\n1\n", 8192 * i + 4096);
+    assert_true(used < room);
+    while (used % TAR_BLOCK)
+        map[used++] = '\0';
+    memset(map + used, 'x', count);
+    used += count;
+    snprintf(size, sizeof(size), "%u", 8192 * count);
+    tar_builder_pax(&rig->tar, "GNU.sparse.major", "1", "GNU.sparse.minor", "0", "GNU.sparse.name",
+                    "sparse", "GNU.sparse.realsize", size, NULL);
+    tar_builder_header(&rig->tar, &(struct tar_member){.name = "x",
+                                                       .type = '0',
+                                                       .size = (int64_t)used,
+                                                       .format = TAR_FORMAT_USTAR});
+    tar_builder_data(&rig->tar, map, used);
+    free(map);
+}
+
+static void bytes_between_holes_take_room_as_blocks(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = UINT64_MAX};
+    const struct layer_room room = {watch_look, &watch};
+
+    rig->request.room = &room;
+    add_holes(rig, 5000);
+    assert_int_equal(apply(rig), 0);
+    assert_int_equal(watch.looks, 3); /* 20 MB, though they are 5 KB */
+    assert_true(watch.most >= 2 * ROOM_STEP);
+    assert_in_range(rig->result.file_bytes, 5000 * ROOM_BLOCK, 5000 * (ROOM_BLOCK + 1));
+    assert_true(tree_rig_stat(&rig->tree, "sparse").st_blocks >= 5000 * 8);
 }
 
 static void what_an_entry_takes_away_is_no_room_taken(void **state)
@@ -823,7 +879,9 @@ int main(void)
         with_rig(room_is_asked_for_at_the_start_and_on_the_way),
         with_rig(what_may_not_count_yet_is_settled_before_it_is_refused),
         with_rig(missing_parents_take_room_as_well),
+        with_rig(bytes_between_holes_take_room_as_blocks),
         with_rig(what_an_entry_takes_away_is_no_room_taken),
+        with_rig(data_that_a_map_has_no_place_for_is_refused),
         with_rig(attributes_take_room_as_well),
         with_rig(a_layer_ends_where_no_room_is_left),
     };

@@ -166,6 +166,19 @@ static void an_opaque_mark_leaves_what_this_layer_put_there(void **state)
     assert_true(rig->tree.removed);
 }
 
+/* A second walk has nothing to remove but folders that no entry told of. */
+static void a_second_mark_of_a_folder_is_passed_over(void **state)
+{
+    struct rig *rig = *state;
+    scoped_directory struct directory *implied = NULL;
+
+    assert_int_equal(put(rig, WHITEOUT_DELETE, ".wh..wh..opq"), 0);
+    assert_int_equal(tree_folder(&rig->tree, "implied", true, &implied, &rig->why), 0);
+    assert_int_equal(put(rig, WHITEOUT_DELETE, ".wh..wh..opq"), 0);
+    holds(rig, "implied/");
+    assert_int_equal(put_in(rig, implied, WHITEOUT_DELETE, ".wh..wh..opq"), 0); /* another */
+}
+
 /* ---- in an overlay's upper folder ---- */
 
 static void an_overlay_gets_a_device_in_its_place(void **state)
@@ -229,6 +242,7 @@ int main(void)
         in_tree(what_is_hidden_is_removed_whoever_put_it_there),
         in_tree(what_is_not_there_needs_no_hiding),
         in_tree(an_opaque_mark_leaves_what_this_layer_put_there),
+        in_tree(a_second_mark_of_a_folder_is_passed_over),
         in_tree(an_overlay_gets_a_device_in_its_place),
         in_tree(in_an_overlay_nothing_that_is_there_can_be_hidden),
         in_tree(a_mark_is_noted_as_something_that_is_there),

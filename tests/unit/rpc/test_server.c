@@ -13,6 +13,7 @@
 #include <containerd/diff.pb-c.h>
 #include <containerd/snapshots.pb-c.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -402,22 +403,58 @@ static void too_many_calls_are_refused_and_the_others_served(void **state)
     assert_int_equal(end(waiting), 0);
 }
 
+/* A call that a thread waits for. */
+struct awaited {
+    struct client_call *call;
+    sem_t *ended;
+    int result;
+    struct reason why;
+    pthread_t thread;
+};
+
+static void *await_end(void *argument)
+{
+    struct awaited *awaited = argument;
+    ProtobufCMessage *reply = NULL;
+
+    (void)client_next(awaited->call, &reply, &awaited->why);
+    message_free(reply);
+    awaited->result = client_end(awaited->call, NULL, &awaited->why);
+    sem_post(awaited->ended);
+    return NULL;
+}
+
+/* Which of five is refused is decided by which arrives last. */
 static void requests_that_wait_take_a_bounded_amount_of_memory(void **state)
 {
     struct rig *rig = *state;
-    struct client_call *running, *waiting[4];
+    struct awaited waiting[5] = {0};
+    struct client_call *running;
+    unsigned refused = 0;
+    sem_t ended;
 
     rig_restart(rig, (struct server_options){.workers = 1, .queue_limit = 100});
     running = begin_remove(rig, "gate", 0);
     fakes_await_gate(1);
-    for (int i = 0; i < 4; i++)
-        waiting[i] = begin_large_remove(rig);
-    assert_int_equal(end(begin_large_remove(rig)), CONDITION_EXHAUSTED);
-    assert_non_null(strstr(why.text, "bytes of requests wait already"));
+    sem_init(&ended, 0, 0);
+    for (int i = 0; i < 5; i++) {
+        waiting[i].call = begin_large_remove(rig);
+        waiting[i].ended = &ended;
+        assert_int_equal(pthread_create(&waiting[i].thread, NULL, await_end, &waiting[i]), 0);
+    }
+    sem_wait(&ended); /* of the one that is refused: the others wait for the gate */
     fakes_open_gate();
     assert_int_equal(end(running), 0);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(end(waiting[i]), 0);
+    for (int i = 0; i < 5; i++) {
+        pthread_join(waiting[i].thread, NULL);
+        if (waiting[i].result == 0)
+            continue;
+        assert_int_equal(waiting[i].result, CONDITION_EXHAUSTED);
+        assert_non_null(strstr(waiting[i].why.text, "bytes of requests wait already"));
+        refused++;
+    }
+    assert_int_equal(refused, 1);
+    sem_destroy(&ended);
     /* what was held has been given back */
     assert_int_equal(end(begin_large_remove(rig)), 0);
 }
