@@ -5,10 +5,10 @@
 #include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/thin_pool.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -92,21 +92,15 @@ static void *watch_main(void *argument)
 int watch_start(struct thin_pool *pool, struct reason *why)
 {
     struct watch *watch = &pool->watch;
-    sigset_t all, before;
     int error;
 
     watch->stop = eventfd(0, EFD_CLOEXEC);
     if (watch->stop < 0)
         return failure(why, errno, "watch the thin pool %s", pool->name);
     watch->events = event_open();
-    /* signals are the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error =
-        watch->events < 0 ? -watch->events : pthread_create(&watch->thread, NULL, watch_main, pool);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = watch->events < 0 ? -watch->events
+                              : thread_start(&watch->thread, "pool-watch", watch_main, pool);
     if (error == 0) {
-        pthread_setname_np(watch->thread, "pool-watch");
         watch->running = true;
         return 0;
     }

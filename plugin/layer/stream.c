@@ -34,6 +34,7 @@
  */
 
 #include "base/scoped.h"
+#include "base/thread.h"
 #include "layer/chunk_queue.h"
 #include "layer/inflate.h"
 
@@ -42,7 +43,6 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -307,25 +307,16 @@ static void stream_free(struct stream *stream)
 /* Starts both threads or none. */
 static int stream_start(struct stream *stream, struct reason *why)
 {
-    sigset_t all, before;
-    int error;
+    int error = thread_start(&stream->hash_thread, "layer-sha256", stream_hash_main, stream);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&stream->hash_thread, NULL, stream_hash_main, stream);
     if (!error) {
-        error = pthread_create(&stream->inflate_thread, NULL, stream_inflate_main, stream);
+        error = thread_start(&stream->inflate_thread, "layer-inflate", stream_inflate_main, stream);
         if (error) {
             chunk_queue_end(&stream->to_hash);
             pthread_join(stream->hash_thread, NULL);
         }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error)
-        return failure(why, error, "start the threads that read a layer");
-    (void)pthread_setname_np(stream->hash_thread, "layer-sha256");
-    (void)pthread_setname_np(stream->inflate_thread, "layer-inflate");
-    return 0;
+    return error ? failure(why, error, "start the threads that read a layer") : 0;
 }
 
 int stream_open(struct stream **stream, int blob, const struct stream_options *options,

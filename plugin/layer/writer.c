@@ -18,11 +18,11 @@
 
 #include "base/bytes.h"
 #include "base/scoped.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -305,7 +305,6 @@ static void *writer_run(void *context)
 static int writer_start(struct writer_pool *pool, unsigned number, struct reason *why)
 {
     struct writer *writer = &pool->writers[number];
-    sigset_t all, before;
     char name[16];
     int error;
 
@@ -319,10 +318,8 @@ static int writer_start(struct writer_pool *pool, unsigned number, struct reason
     pthread_cond_init(&writer->arrived, NULL);
     pthread_cond_init(&writer->room, NULL);
     pthread_cond_init(&writer->settled, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&writer->thread, NULL, writer_run, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    snprintf(name, sizeof(name), "writer-%u", number);
+    error = thread_start(&writer->thread, name, writer_run, writer);
     if (error) {
         pthread_cond_destroy(&writer->settled);
         pthread_cond_destroy(&writer->room);
@@ -331,8 +328,6 @@ static int writer_start(struct writer_pool *pool, unsigned number, struct reason
         free(writer->queue);
         return failure(why, error, "cannot start a thread that writes files");
     }
-    snprintf(name, sizeof(name), "writer-%u", number);
-    pthread_setname_np(writer->thread, name);
     return 0;
 }
 

@@ -14,10 +14,10 @@
 
 #include "base/log.h"
 #include "base/step.h"
+#include "base/thread.h"
 #include "snapshot/service.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 #define FILL_BATCH 32u /* clones made between two looks at the demand */
@@ -131,15 +131,10 @@ static void clone_together(struct batch *batch)
 {
     pthread_t threads[FILL_THREADS];
     unsigned started = 0;
-    sigset_t all, before;
 
-    /* signals are the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (started + 1 < batch->count && started < FILL_THREADS - 1 &&
-           pthread_create(&threads[started], NULL, clone_some, batch) == 0)
+           thread_start(&threads[started], "filler", clone_some, batch) == 0)
         started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     clone_some(batch);
     while (started > 0)
         pthread_join(threads[--started], NULL);

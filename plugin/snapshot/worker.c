@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/worker.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <time.h>
 
 static struct timespec deadline_in(unsigned milliseconds)
@@ -56,7 +56,6 @@ int worker_start(struct worker *worker, const char *name, void (*work)(void *), 
                  struct reason *why)
 {
     pthread_condattr_t attributes;
-    sigset_t all, before;
     int error;
 
     *worker = (struct worker){.work = work, .context = context};
@@ -66,17 +65,12 @@ int worker_start(struct worker *worker, const char *name, void (*work)(void *), 
     pthread_cond_init(&worker->wake, &attributes);
     pthread_condattr_destroy(&attributes);
 
-    /* signals are the main thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&worker->thread, NULL, worker_main, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = thread_start(&worker->thread, name, worker_main, worker);
     if (error) {
         pthread_cond_destroy(&worker->wake);
         pthread_mutex_destroy(&worker->lock);
         return failure(why, error, "start the thread %s", name);
     }
-    pthread_setname_np(worker->thread, name);
     worker->running = true;
     return 0;
 }

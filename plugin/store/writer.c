@@ -3,9 +3,9 @@
 
 #include "base/disk.h"
 #include "base/step.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 
 /*
  * Group commit.
@@ -276,24 +276,6 @@ int writer_run(struct writer *writer, bool may_use_reserve, store_function *func
 
 /* ---- start and stop ---- */
 
-/* The thread takes no signals: they are the main thread's. */
-static int thread_start(struct writer *writer)
-{
-    sigset_t all;
-    sigset_t before;
-    int error;
-
-    sigfillset(&all);
-    error = pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (error)
-        return error;
-    error = pthread_create(&writer->thread, NULL, writer_thread, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!error)
-        pthread_setname_np(writer->thread, "store-writer");
-    return error;
-}
-
 static void locks_destroy(struct writer *writer)
 {
     pthread_cond_destroy(&writer->left);
@@ -310,7 +292,7 @@ int writer_start(struct writer *writer, struct environment *environment,
                               .arrived = PTHREAD_COND_INITIALIZER,
                               .left = PTHREAD_COND_INITIALIZER,
                               .last = &writer->first};
-    int error = thread_start(writer);
+    int error = thread_start(&writer->thread, "store-writer", writer_thread, writer);
     if (error) {
         locks_destroy(writer);
         return failure(why, error, "starting the store's writer thread");

@@ -130,7 +130,7 @@ static void the_example_has_every_setting(void **state)
 static void the_manual_has_every_flag_of_the_daemon(void **state)
 {
     char *text = document("man/cowsnapd.8");
-    size_t count = 3;
+    size_t count = 4;
 
     (void)state;
     for (size_t i = 0; i < SETTINGS; i++)
@@ -140,6 +140,7 @@ static void the_manual_has_every_flag_of_the_daemon(void **state)
             count++;
         }
     need_line(text, "man/cowsnapd.8", ".It Fl -", "config");
+    need_line(text, "man/cowsnapd.8", ".It Fl -", "forget-volumes");
     need_line(text, "man/cowsnapd.8", ".It Fl -", "help");
     need_line(text, "man/cowsnapd.8", ".It Fl -", "version");
     assert_int_equal(count_lines(text, ".It Fl "), count);
