@@ -74,9 +74,12 @@ suite_pid=$!
 rig_undo_later rig_stop "$suite_pid" 10
 wait "$suite_pid" || status=$?
 
-passed=$(grep -c '^ *--- PASS: TestSnapshotter/' "$RIG_DIR/suite.log" || true)
-failed=$(grep -c '^ *--- FAIL: TestSnapshotter/' "$RIG_DIR/suite.log" || true)
-skipped=$(grep -c '^ *--- SKIP: TestSnapshotter/' "$RIG_DIR/suite.log" || true)
+# checks VERDICT [NAME]: how many ended so, in all or those of that name.
+checks() { grep -cE "^ *--- $1: TestSnapshotter/${2:-.*} \\(" "$RIG_DIR/suite.log" || true; }
+
+# The suite skips this one on every snapshotter (snapshots/testsuite/issues.go, checkRename): no skip of ours.
+left_out=$(checks SKIP Rename) aside=''
+passed=$(checks PASS) failed=$(checks FAIL) skipped=$(($(checks SKIP) - left_out))
 if [ "$status" != 0 ]; then
     grep -vE '^=== |^ +--- PASS' "$RIG_DIR/suite.log" | tail -n 150 >&2
     for log in "$RIG_DIR"/logs/*.log; do
@@ -84,5 +87,7 @@ if [ "$status" != 0 ]; then
     done
 fi
 grep -A1 "^ *--- SKIP" "$RIG_DIR/suite.log" >&2 || true
-echo "containerd's snapshotter suite on $SUITE_SNAPSHOTTER ($mode): $passed passed, $failed failed, $skipped skipped"
+[ "$left_out" = 0 ] || aside="; Rename, which the suite itself leaves out, is not counted"
+echo "summary: containerd's snapshotter suite on $SUITE_SNAPSHOTTER ($mode): $passed passed, $failed failed, $skipped skipped$aside"
+echo "count: $passed $failed $skipped"
 [ "$status" = 0 ] && [ "$failed" = 0 ] && [ "$passed" -gt 0 ] || exit 1
