@@ -4,9 +4,10 @@
 
     report.py MEASUREMENTS.jsonl OUT
 
-Ends with 1 when a ratio falls short of its target.
+Ends with 1 when a ratio falls short of its target, with 3 when none does but some cannot be told from noise.
 """
 import collections
+import itertools
 import json
 import os
 import shutil
@@ -14,7 +15,8 @@ import statistics
 import subprocess
 import sys
 
-NOISE = 0.25  # spread of the middle half of a measurement, as a share of its median, that gives no verdict
+NOISE = 0.25  # a measurement is noisy whose middle half spreads over more than this share of its median
+QUIET = 10  # percent of a core that others may use before the start; above it all measurements are noisy
 
 
 STAGES = ("inflate", "hash", "parse", "hand", "write", "sync")  # as `cowsnap stages` names them
@@ -83,12 +85,19 @@ class Results:
         values = self.figures.get(key)
         return statistics.median(values) if values else None
 
+    def middle(self, *key):
+        """Least and most of the middle half of the rounds (of fewer than four: of all)."""
+        values = sorted(self.figures[key])
+        return values[len(values) // 4], values[-1 - len(values) // 4]
+
     def noisy(self, *key):
-        values = sorted(self.figures.get(key, []))
-        if len(values) < 3:
+        if key not in self.figures:
             return False
-        low, high = values[len(values) // 4], values[-1 - len(values) // 4]
-        return high - low > NOISE * statistics.median(values)
+        low, high = self.middle(*key)
+        return high - low > NOISE * self.median(*key)
+
+    def busy(self):
+        return self.machine["busy_percent"] > QUIET
 
     def counts(self):
         return sorted({key[1] for key in self.figures if key[0] == "growth"})
@@ -128,70 +137,92 @@ class CostModel:
         return max(abs(self.of(1, entries, mib) / ms - 1) for entries, mib, ms in self.points)
 
 
-class Verdicts:
-    """Each ratio beside its target."""
+def quotient(a, b=1):
+    return a / b
 
-    def __init__(self):
+
+class Verdicts:
+    """Each ratio beside its target: met, short, or noisy, which is a miss that the rounds' own spread may explain.
+
+    FIGURES are the keys of what a value is made of, FORMULA makes it of their medians; by default it is the figure
+    itself, or the first by the second. A value of which a figure was not measured has no row.
+    """
+
+    def __init__(self, results):
+        self.results = results
         self.rows = []
 
-    def least(self, what, value, target, unit=""):
-        self.add(what, value, target, unit, ">=", value is not None and value >= target)
+    def least(self, what, figures, target, unit="", formula=quotient):
+        self.add(what, figures, target, unit, ">=", formula, lambda value: value >= target)
 
-    def most(self, what, value, target, unit=""):
-        self.add(what, value, target, unit, "<=", value is not None and value <= target)
+    def most(self, what, figures, target, unit="", formula=quotient):
+        self.add(what, figures, target, unit, "<=", formula, lambda value: value <= target)
 
-    def add(self, what, value, target, unit, sign, met):
-        if value is not None:
-            self.rows.append({"what": what, "value": round(value, 3), "target": target, "unit": unit, "sign": sign, "met": met})
+    def add(self, what, figures, target, unit, sign, formula, meets):
+        medians = [self.results.median(*key) for key in figures]
+        if not all(medians):
+            return
+        value = formula(*medians)
+        verdict = "met" if meets(value) else "noisy" if self.explained_by_noise(figures, formula, meets) else "short"
+        self.rows.append({"what": what, "value": round(value, 3), "target": target, "unit": unit, "sign": sign, "verdict": verdict})
+
+    def explained_by_noise(self, figures, formula, meets):
+        """Whether a figure is noisy, and the target within what the middle halves of the rounds give."""
+        r = self.results
+        return ((r.busy() or any(r.noisy(*key) for key in figures)) and
+                any(meets(formula(*values)) for values in itertools.product(*(r.middle(*key) for key in figures))))
+
+    def count(self, verdict):
+        return sum(row["verdict"] == verdict for row in self.rows)
 
     def print(self):
         print("\nTargets")
         width = max(len(row["what"]) for row in self.rows)
+        said = {"met": "", "short": " FALLS SHORT", "noisy": " too noisy to tell"}
         for row in self.rows:
             value = f"{row['value']:.3g}{row['unit']}"
-            print(f"  {row['what']:<{width}}  {value:>10}  {row['sign']} {row['target']:g}{row['unit']:<4} {'' if row['met'] else ' FALLS SHORT'}")
+            print(f"  {row['what']:<{width}}  {value:>10}  {row['sign']} {row['target']:g}{row['unit']:<4} {said[row['verdict']]}")
 
-
-def ratio(a, b):
-    return a / b if a and b else None
+    def status(self):
+        return 1 if self.count("short") else 3 if self.count("noisy") else 0
 
 
 def judge_unpack(r, v):
     def ms(image, who):
-        return r.median("unpack", image, who, "ms")
+        return "unpack", image, who, "ms"
 
     for image in [i for i in r.images() if i in ("gzip", "given")]:
         ours = ms(image, "cowsnap")
-        v.least(f"unpack ({image}): built-in btrfs / cowsnap", ratio(ms(image, "builtin-btrfs"), ours), 6, " x")
-        v.least(f"unpack ({image}): overlayfs on ext4 / cowsnap", ratio(ms(image, "overlayfs"), ours), 2.3, " x")
+        v.least(f"unpack ({image}): built-in btrfs / cowsnap", [ms(image, "builtin-btrfs"), ours], 6, " x")
+        v.least(f"unpack ({image}): overlayfs on ext4 / cowsnap", [ms(image, "overlayfs"), ours], 2.3, " x")
         v.least(f"unpack ({image}): overlayfs by walking / by cowsnap's differ",
-                ratio(ms(image, "overlayfs"), ms(image, "overlayfs-cowsnap")), 3, " x")
-        v.most(f"unpack ({image}): cowsnap / floor", ratio(ours, r.median("floor", image, "machine")), 1.3, " x")
-        peak = r.median("unpack", image, "cowsnap", "daemon_peak_kib")
-        v.most(f"unpack ({image}): peak memory of the daemon", peak / 1024 if peak else None, 150, " MiB")
-    v.most("unpack: zstd / gzip", ratio(ms("zstd", "cowsnap"), ms("gzip", "cowsnap")), 1, " x")
-    v.least("unpack: one large file, dd / cowsnap", ratio(ms("large", "dd"), ms("large", "cowsnap")), 0.8, " x")
+                [ms(image, "overlayfs"), ms(image, "overlayfs-cowsnap")], 3, " x")
+        v.most(f"unpack ({image}): cowsnap / floor", [ours, ("floor", image, "machine")], 1.3, " x")
+        v.most(f"unpack ({image}): peak memory of the daemon", [("unpack", image, "cowsnap", "daemon_peak_kib")], 150, " MiB",
+               lambda kib: kib / 1024)
+    v.most("unpack: zstd / gzip", [ms("zstd", "cowsnap"), ms("gzip", "cowsnap")], 1, " x")
+    v.least("unpack: one large file, dd / cowsnap", [ms("large", "dd"), ms("large", "cowsnap")], 0.8, " x")
 
 
-def judge_calls(r, v):
+def judge_calls(v):
     def cycles(setting, who, clients):
-        return r.median("calls", setting, "containerd", who, "cycle", clients, "cycles_per_s")
+        return "calls", setting, "containerd", who, "cycle", clients, "cycles_per_s"
 
-    def latency(mode, clients, call, figure, setting="ext4", target="socket", who="cowsnap"):
-        return r.median("calls", setting, target, who, mode, clients, call, figure)
+    def latency(mode, clients, call, figure, target="socket", who="cowsnap"):
+        return "calls", "ext4", target, who, mode, clients, call, figure
 
     for clients, target in ((16, 2), (1, 1.3)):
         v.least(f"cycles on btrfs, {clients} clients: cowsnap / overlayfs",
-                ratio(cycles("btrfs", "cowsnap", clients), cycles("btrfs", "overlayfs", clients)), target, " x")
+                [cycles("btrfs", "cowsnap", clients), cycles("btrfs", "overlayfs", clients)], target, " x")
     for clients in (1, 16):
         v.least(f"cycles on ext4, {clients} clients: cowsnap / overlayfs",
-                ratio(cycles("ext4", "cowsnap", clients), cycles("ext4", "overlayfs", clients)), 0.5, " x")
+                [cycles("ext4", "cowsnap", clients), cycles("ext4", "overlayfs", clients)], 0.5, " x")
     v.most("burst of 64 Prepares on ext4: cowsnap / overlayfs, p50",
-           ratio(latency("burst", 64, "prepare", "p50_ms", target="containerd"),
-                 latency("burst", 64, "prepare", "p50_ms", target="containerd", who="overlayfs")), 1, " x")
+           [latency("burst", 64, "prepare", "p50_ms", "containerd"),
+            latency("burst", 64, "prepare", "p50_ms", "containerd", "overlayfs")], 1, " x")
     for call, target in (("stat", 0.15), ("mounts", 0.15), ("usage", 0.15), ("commit", 0.6), ("remove", 0.6), ("prepare", 1)):
-        v.most(f"own socket, one client: {call}, p50", latency("calls", 1, call, "p50_ms"), target, " ms")
-    v.most("own socket, 16 clients: prepare, p99", latency("calls", 16, "prepare", "p99_ms"), 20, " ms")
+        v.most(f"own socket, one client: {call}, p50", [latency("calls", 1, call, "p50_ms")], target, " ms")
+    v.most("own socket, 16 clients: prepare, p99", [latency("calls", 16, "prepare", "p99_ms")], 20, " ms")
 
 
 def judge_growth(r, v):
@@ -199,30 +230,31 @@ def judge_growth(r, v):
     if len(counts) < 2:
         return
     few, many = counts[0], counts[-1]
+
+    def grown(figure):
+        return [("growth", many, figure), ("growth", few, figure)]
+
     for call in ("prepare", "stat", "mounts", "usage", "commit", "remove"):
-        v.most(f"{call}, p50 with {many} snapshots / with {few}",
-               ratio(r.median("growth", many, call), r.median("growth", few, call)), 1.3, " x")
-    v.most(f"List of {many}", r.median("growth", many, "list_ms") * 10000 / many if many < 10000 else r.median("growth", many, "list_ms"),
-           100, " ms")
-    v.most(f"start with {many} snapshots", r.median("growth", many, "start_ms"), 1000, " ms")
-    grown = r.median("growth", many, "resident_kib") - r.median("growth", few, "resident_kib")
-    v.most("idle memory for each snapshot", max(grown, 0) / (many - few), 1, " KiB")
+        v.most(f"{call}, p50 with {many} snapshots / with {few}", grown(call), 1.3, " x")
+    v.most(f"List of {many}", [("growth", many, "list_ms")], 100, " ms", lambda ms: ms * max(10000 / many, 1))
+    v.most(f"start with {many} snapshots", [("growth", many, "start_ms")], 1000, " ms")
+    v.most("idle memory for each snapshot", grown("resident_kib"), 1, " KiB", lambda now, then: max(now - then, 0) / (many - few))
 
 
-def judge_thin(r, v):
+def judge_thin(v):
     def unpacked(who):
-        return r.median("thin", "unpack", who, "ms")
+        return "thin", "unpack", who, "ms"
 
     def cycles(who, clients):
-        return r.median("thin", "cycle", who, clients, "cycles_per_s")
+        return "thin", "cycle", who, clients, "cycles_per_s"
 
-    v.most("dm-thin, unpack: cowsnap / built-in devmapper", ratio(unpacked("cowsnap"), unpacked("devmapper")), 0.4, " x")
-    v.most("dm-thin, unpack: cowsnap / overlayfs", ratio(unpacked("cowsnap"), unpacked("overlayfs")), 1, " x")
+    v.most("dm-thin, unpack: cowsnap / built-in devmapper", [unpacked("cowsnap"), unpacked("devmapper")], 0.4, " x")
+    v.most("dm-thin, unpack: cowsnap / overlayfs", [unpacked("cowsnap"), unpacked("overlayfs")], 1, " x")
     for clients in (1, 8):
         v.least(f"dm-thin, cycles, {clients} clients: cowsnap / built-in devmapper",
-                ratio(cycles("cowsnap", clients), cycles("devmapper", clients)), 15, " x")
+                [cycles("cowsnap", clients), cycles("devmapper", clients)], 15, " x")
         v.least(f"dm-thin, cycles, {clients} clients: cowsnap / overlayfs",
-                ratio(cycles("cowsnap", clients), cycles("overlayfs", clients)), 0.6, " x")
+                [cycles("cowsnap", clients), cycles("overlayfs", clients)], 0.6, " x")
 
 
 def table(title, head, rows):
@@ -266,7 +298,7 @@ def print_tables(r):
     print_costs(r)
     print_thin(r)
     if any(r.noisy(*key) for key in r.figures):
-        print(f"\n  ~ the middle half of the rounds lies more than {NOISE:.0%} apart")
+        print(f"\n  ~ the middle half of the rounds (of two or three, all) lies more than {NOISE:.0%} apart")
 
 
 def print_costs(r):
@@ -338,26 +370,27 @@ def plot_all(r, out):
 
 def main():
     path, out = sys.argv[1:]
-    r, v = Results(path), Verdicts()
+    r = Results(path)
+    v = Verdicts(r)
     judge_unpack(r, v)
-    judge_calls(r, v)
+    judge_calls(v)
     judge_growth(r, v)
-    judge_thin(r, v)
+    judge_thin(v)
     print(f"{r.machine['cores']} cores, Linux {r.machine['kernel']}")
     print_tables(r)
     if v.rows:
         v.print()
-    if r.machine["busy_percent"] > 10:
-        print(f"\nwarning: others used {r.machine['busy_percent']} % of a core before the start: too noisy to judge")
+    if r.busy():
+        print(f"\nwarning: others used {r.machine['busy_percent']} % of a core before the start: too noisy to judge a miss within the rounds' spread")
     with open(os.path.join(out, "results.json"), "w") as file:
         json.dump({"machine": r.machine, "targets": v.rows, "measurements": [
             {"of": list(key), "median": statistics.median(values), "values": values} for key, values in sorted(r.figures.items(), key=str)]},
             file, indent=1)
     if shutil.which("gnuplot"):
         plot_all(r, out)
-    short = [row for row in v.rows if not row["met"]]
-    print(f"\n{len(v.rows) - len(short)} of {len(v.rows)} targets met; figures and plots are in {out}")
-    return 1 if short else 0
+    print(f"\n{v.count('met')} of {len(v.rows)} targets met, {v.count('short')} fall short, {v.count('noisy')} too noisy to tell; "
+          f"figures and plots are in {out}")
+    return v.status()
 
 
 if __name__ == "__main__":
