@@ -2,12 +2,12 @@
 # shellcheck shell=bash disable=SC2154 # sourced by bench/run
 #
 # How cost grows with the number of snapshots that are there: each call, List, the daemon's start and its
-# memory, with 10 and with many more.
+# memory, with 10 and with many more. The rounds of one number follow each other: to go back would be to begin anew.
 
 growth_resident() { awk '/^VmRSS/ { print $2 }' "/proc/$COWSNAPD_PID/status"; }
 
 growth_run() {
-    local counts=(10 1000 10000) count there=0 start took client cycles=300
+    local counts=(10 1000 10000) count round there=0 start took client cycles=300
     [ -z "$quick" ] || counts=(10 2000) cycles=150
     client=$(calls_program)
     mkdir -p "$RIG_DIR/growth"
@@ -19,15 +19,16 @@ growth_run() {
         progress "growth: making $count snapshots"
         "$client" -address "$COWSNAPD_SOCKET" -mode fill -files 0 -clients 16 -cycles $((count - there)) >/dev/null
         there=$count
-        cowsnapd_stop
-        progress "growth: start with $count snapshots"
-        start=$(rig_now)
-        cowsnapd_again
-        took=$(($(rig_now) - start))
-        progress "growth: calls with $count snapshots"
-        note "{\"part\": \"growth\", \"snapshots\": $count, \"start_ms\": $took, \"resident_kib\": $(growth_resident), \"calls\": $(
-            "$client" -address "$COWSNAPD_SOCKET" -mode calls -files 500 -clients 1 -cycles $cycles | jq -c .calls), \"list\": $(
-            "$client" -address "$COWSNAPD_SOCKET" -mode list -files 0 -cycles 5 | jq -c .calls.list)}"
+        for ((round = 1; round <= rounds; round++)); do
+            progress "growth, $count snapshots, round $round of $rounds"
+            cowsnapd_stop
+            start=$(rig_now)
+            cowsnapd_again
+            took=$(($(rig_now) - start))
+            note "{\"part\": \"growth\", \"snapshots\": $count, \"start_ms\": $took, \"resident_kib\": $(growth_resident), \"calls\": $(
+                "$client" -address "$COWSNAPD_SOCKET" -mode calls -files 500 -clients 1 -cycles $cycles | jq -c .calls), \"list\": $(
+                "$client" -address "$COWSNAPD_SOCKET" -mode list -files 0 -cycles 5 | jq -c .calls.list)}"
+        done
     done
     cowsnapd_stop
 }

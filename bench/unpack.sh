@@ -33,6 +33,19 @@ unpack_large_image() {
     echo "$made"
 }
 
+# Archives may call their images alike, and all of them are unpacked in turn.
+unpack_names=bench.test/
+
+# unpack_import IMAGE ARCHIVE: into containerd, under a name of our own.
+unpack_import() {
+    local name
+    progress "unpack, image $1: importing it"
+    ctr images import --no-unpack "$2" >/dev/null
+    name=$(ctr images ls -q | grep -v "^$unpack_names" | tail -n 1) || complain "$2 holds no image for this machine"
+    ctr images tag "$name" "$unpack_names$1" >/dev/null
+    ctr images ls -q | grep -v "^$unpack_names" | xargs -n 1 "$CONTAINERD_BIN/ctr" -a "$CONTAINERD_SOCKET" images rm >/dev/null
+}
+
 # forget SNAPSHOTTER: its snapshots and their space.
 forget() {
     ctr_forget "$1" 120
@@ -44,6 +57,7 @@ forget() {
 # unpack_once WHO SNAPSHOTTER IMAGE DIGEST FOLDER: one measurement.
 unpack_once() {
     local who=$1 snapshotter=$2 image=$3 digest=$4 folder=$5 start took synced peak=0 before
+    unpack_layers "$digest" | xargs cat >/dev/null # all read them from memory
     sync
     before=$(busy_ticks)
     start=$(rig_now)
@@ -58,7 +72,7 @@ unpack_once() {
     forget "$snapshotter"
 }
 
-unpack_digest() { ctr images ls | awk -v name="$1" '$1 == name { print $3 }'; }
+unpack_digest() { ctr images ls | awk -v name="$unpack_names$1" '$1 == name { print $3 }'; }
 
 # unpack_place ROOT SNAPSHOTTER FOLDER: where one of containerd's snapshotters keeps its data.
 unpack_place() {
@@ -69,7 +83,7 @@ unpack_place() {
 
 unpack_pool=$RIG_DIR/pool
 unpack_run() {
-    local scale=1 image digest round who images=() large=$((2 << 30)) bin root=$RIG_DIR/unpack
+    local scale=1 image round who images=() large=$((2 << 30)) bin root=$RIG_DIR/unpack
     bin=$(containerd_peer 1.7)
     [ -z "$quick" ] || scale=0.15 large=$((512 << 20))
     rig_loop_mount btrfs "$unpack_pool" 60G -n 4096
@@ -87,16 +101,16 @@ unpack_run() {
         images=("gzip=$(unpack_image $scale gzip)" "zstd=$(unpack_image $scale zstd)" "large=$(unpack_large_image $large)")
     fi
     for image in "${images[@]}"; do
-        ctr images import --no-unpack "${image#*=}" >/dev/null
-        digest=$(unpack_digest "$(ctr images ls -q | tail -n 1)")
-        for ((round = 1; round <= rounds; round++)); do
-            for who in $(unpack_who "${image%%=*}"); do
-                progress "unpack, image ${image%%=*}, round $round of $rounds: $who"
-                unpack_as "$who" "${image%%=*}" "$digest"
+        unpack_import "${image%%=*}" "${image#*=}"
+    done
+    images=("${images[@]%%=*}")
+    for ((round = 1; round <= rounds; round++)); do
+        for image in "${images[@]}"; do
+            for who in $(unpack_who "$image"); do
+                progress "unpack, image $image, round $round of $rounds: $who"
+                unpack_as "$who" "$image" "$(unpack_digest "$image")"
             done
         done
-        unpack_floor "${image%%=*}" "$digest" "$root"
-        ctr images ls -q | xargs -r -n 1 "$CONTAINERD_BIN/ctr" -a "$CONTAINERD_SOCKET" images rm >/dev/null
     done
     containerd_end
     cowsnapd_stop
@@ -107,7 +121,7 @@ unpack_who() {
     case $1 in
     zstd) echo cowsnap ;;
     large) echo cowsnap dd ;;
-    *) echo builtin-btrfs cowsnap overlayfs overlayfs-cowsnap native ;;
+    *) echo builtin-btrfs cowsnap floor overlayfs overlayfs-cowsnap native ;;
     esac
 }
 
@@ -136,6 +150,7 @@ unpack_as() {
         unpack_once "$who" cowsnap "$image" "$digest" "$unpack_pool"
         ;;
     dd) unpack_dd "$image" ;;
+    floor) unpack_floor "$image" "$digest" ;;
     esac
 }
 
@@ -156,15 +171,19 @@ unpack_dd() {
 
 # The least that the work itself takes, by bench/floor.c, on the same pool.
 unpack_floor() {
-    local image=$1 digest=$2 content=$3/root/io.containerd.content.v1.content/blobs/sha256 layers
-    case $image in gzip | given) ;; *) return 0 ;; esac
-    progress "unpack, image $image: the floor"
-    mapfile -t layers < <(jq -r '(.layers // [])[].digest' "$content/$(unpack_manifest "$digest" "$content")" | sed "s|^sha256:|$content/|")
+    local image=$1 digest=$2 layers
+    mapfile -t layers < <(unpack_layers "$digest")
     mkdir -p "$unpack_pool/plain/floor"
     "$RIG_BUILD/bench/floor" "$unpack_pool/plain/floor" "${layers[@]}" |
         sed "s|^{|{\"part\": \"floor\", \"image\": \"$image\", |" >>"$measurements"
     rm -rf "$unpack_pool/plain/floor"
     sync
+}
+
+# unpack_layers DIGEST: the blobs of the image's layers.
+unpack_layers() {
+    local content=$CONTAINERD_DIR/root/io.containerd.content.v1.content/blobs/sha256
+    jq -r '(.layers // [])[].digest' "$content/$(unpack_manifest "$1" "$content")" | sed "s|^sha256:|$content/|"
 }
 
 # The manifest's name: the image's digest may be an index's.
