@@ -3,7 +3,8 @@
 /*
  * The least processor time that unpacking layers can take: inflate, SHA-256, and the bare system
  * calls that make the same files on the same file system, one after another on one thread, with no
- * whiteouts, no resolving of names, no queues. Divided by the cores it is the floor for the time.
+ * whiteouts, no resolving of names, no queues. The floor for the time is their sum divided by the
+ * cores, or the inflating where that is more: it is one thread's work, one layer after the other.
  *
  *     floor FOLDER BLOB...
  *
