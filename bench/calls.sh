@@ -18,6 +18,7 @@ calls_program() {
 calls() {
     local setting=$1 target=$2 socket=$3 snapshotter=$4 line
     shift 4
+    settle "$calls_pool"
     line=$("$calls_client" -address "$socket" -snapshotter "$snapshotter" "$@")
     note "{\"part\": \"calls\", \"setting\": \"$setting\", \"target\": \"$target\", ${line#\{}"
 }
@@ -29,23 +30,25 @@ calls_setting() {
     local setting=$1 folder=$2 round clients snapshotter snapshotters=(overlayfs cowsnap) flags=()
     [ "$setting" != btrfs ] || snapshotters=(overlayfs btrfs cowsnap)
     mkdir -p "$folder/cowsnap"
+    calls_pool=$folder
     if [ "$setting" = ext4 ]; then
         # The store stays on ext4; the pool is a btrfs of its own.
-        rig_loop_mount btrfs "$RIG_DIR/calls-pool" 20G -n 4096
-        printf '[pool]\npath = "%s"\n' "$RIG_DIR/calls-pool" >"$RIG_DIR/calls.toml"
+        calls_pool=$RIG_DIR/calls-pool
+        rig_loop_mount btrfs "$calls_pool" 20G -n 4096
+        printf '[pool]\npath = "%s"\n' "$calls_pool" >"$RIG_DIR/calls.toml"
         flags=(--config "$RIG_DIR/calls.toml")
     fi
     cowsnapd_start "$folder/cowsnap" "${flags[@]}"
     containerd_start "$folder/containerd" "$(containerd_peer 2)" cowsnap cowsnap-diff
     for ((round = 1; round <= rounds; round++)); do
         for clients in 1 16; do
-            for snapshotter in "${snapshotters[@]}"; do
+            for snapshotter in $(in_turn "$round" "${snapshotters[@]}"); do
                 progress "calls, $setting, round $round of $rounds: $snapshotter, $clients clients"
                 calls "$setting" containerd "$CONTAINERD_SOCKET" "$snapshotter" -clients $clients \
                     -cycles "$(calls_cycles "$snapshotter" $clients)"
             done
         done
-        for snapshotter in "${snapshotters[@]}"; do
+        for snapshotter in $(in_turn "$round" "${snapshotters[@]}"); do
             [ "$snapshotter" != btrfs ] || continue
             progress "calls, $setting, round $round of $rounds: $snapshotter, a burst of 64"
             calls "$setting" containerd "$CONTAINERD_SOCKET" "$snapshotter" -mode burst -clients 64 -pause 2s

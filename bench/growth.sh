@@ -21,6 +21,7 @@ growth_run() {
         there=$count
         for ((round = 1; round <= rounds; round++)); do
             progress "growth, $count snapshots, round $round of $rounds"
+            cowsnapd_settle 120 # or the next start would carry on with the last round's removals
             cowsnapd_stop
             start=$(rig_now)
             cowsnapd_again

@@ -41,9 +41,17 @@ builtin_end() {
     losetup -d "$2" "$3"
 }
 
+# What was answered and put off is done before another is measured.
+settle() {
+    ctr_collect
+    cowsnapd_settle 300
+    sync
+}
+
 # cycles SNAPSHOTTER CLIENTS COUNT
 cycles() {
     local line
+    settle
     line=$("$calls" -address "$CONTAINERD_SOCKET" -snapshotter "$1" -files 500 -clients "$2" -cycles "$3")
     note "\"target\": \"containerd\", ${line#\{}"
 }
@@ -63,6 +71,7 @@ unpack() {
     sync
     note "\"mode\": \"unpack\", \"snapshotter\": \"$1\", \"ms\": $took, \"sync_ms\": $(($(rig_now) - start))}"
     ctr_forget "$1" 300
+    settle
 }
 
 disk=$RIG_DIR/disk

@@ -49,9 +49,7 @@ unpack_import() {
 # forget SNAPSHOTTER: its snapshots and their space.
 forget() {
     ctr_forget "$1" 120
-    btrfs filesystem sync "$unpack_pool" # wakes who ends subvolumes
-    btrfs subvolume sync "$unpack_pool" >/dev/null
-    sync
+    settle "$unpack_pool"
 }
 
 # unpack_once WHO SNAPSHOTTER IMAGE DIGEST FOLDER: one measurement.

@@ -9,7 +9,8 @@
 #   cowsnap-diff      proxy differ "cowsnap-diff", first in the diff service (1.7.4 and newer)
 #   unpack-cowsnap    2.x: the transfer service unpacks "cowsnap" with cowsnap-diff
 #   unpack-builtin    2.x: the transfer service unpacks btrfs, native and overlayfs with walking
-#   no-gc             no garbage collection by itself: snapshots that ctr makes without a lease stay
+#   no-gc             no garbage collection but those that somebody asks for (ctr_collect): snapshots that ctr
+#                     makes without a lease stay, and so do the data of those that are removed
 #   devmapper=POOL    the built-in devmapper snapshotter on that thin pool
 #   debug             log level debug
 #   file=PATH         the lines of that configuration, but for its version
@@ -122,8 +123,9 @@ containerd_log() { tail -n "${1:-40}" "$CONTAINERD_DIR/containerd.log" >&2 || tr
 # The client of the same version, in this run's own namespace.
 ctr() { "$CONTAINERD_BIN/ctr" -a "$CONTAINERD_SOCKET" "$@"; }
 
-# ctr_forget SNAPSHOTTER SECONDS: removes all snapshots of it. Children go first, and the list does not tell
-# them, so rounds follow until none is left.
+# ctr_forget SNAPSHOTTER SECONDS: removes all snapshots of it from containerd's list; the snapshotter removes their
+# data in the next garbage collection. Children go first, and the list does not tell them, so rounds follow until
+# none is left.
 ctr_forget() {
     rig_until "$2" ctr_forget_round "$1" || rig_fail "snapshots of $1 cannot be removed: $(cat "$RIG_DIR/forget.log")"
 }
@@ -135,6 +137,10 @@ ctr_forget_round() {
     done
     [ -z "$(ctr snapshots --snapshotter "$1" ls | awk 'NR > 1')" ]
 }
+
+# ctr_collect: a garbage collection, waited for, with the removals by the snapshotters that it asks for. What was
+# removed before containerd was started anew is not among them: it knows only in memory whom to ask.
+ctr_collect() { ctr leases delete --sync "$(ctr leases create)" >/dev/null; }
 
 containerd_stop() {
     [ -n "$CONTAINERD_PID" ] || return 0

@@ -42,6 +42,17 @@ cowsnapd_again() {
 
 cowsnapd_log() { tail -n "${1:-40}" "$RIG_DIR/cowsnapd.log" >&2 || true; }
 
+# cowsnapd_settle SECONDS: until what it answered before is also carried out: volumes of removed snapshots are ended,
+# those of committed ones sealed.
+cowsnapd_settle() {
+    rig_until "$1" cowsnapd_settled ||
+        rig_fail "after $1 s cowsnapd still has volumes to end or to seal: $(cowsnapd_status | jq -c '{awaiting_removal, awaiting_seal}')"
+}
+
+cowsnapd_status() { "$COWSNAP" --address "$COWSNAPD_SOCKET" status --json; }
+
+cowsnapd_settled() { [ "$(cowsnapd_status | jq '.awaiting_removal + .awaiting_seal')" = 0 ]; }
+
 # cowsnapd_stop: by SIGTERM; fails when it does not leave with status 0.
 cowsnapd_stop() {
     [ -n "$COWSNAPD_PID" ] || return 0
