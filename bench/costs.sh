@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154 # sourced by bench/run
 #
-# What a layer, a file and a byte cost, with one core and with all: layers that differ in one thing each,
+# What a layer, a file and a byte cost, the process on one core and on all: layers that differ in one thing each,
 # applied and synced into an empty subvolume of a btrfs. report.py fits a model to it.
 
-# costs_once LAYER CORES: milliseconds until it is on the disk.
+# costs_once LAYER CORES: milliseconds until it is on the disk. The file system's own workers have all cores always.
 costs_once() {
     local start pool=$RIG_DIR/costs
     btrfs -q subvolume create "$pool/tree"
@@ -31,7 +31,7 @@ costs_run() {
             name=$(basename "$layer" .tar.gz)
             cat "$layer" >/dev/null
             for cores in 1 $(nproc); do
-                progress "costs, round $round of $rounds: $name, $cores cores"
+                progress "costs, round $round of $rounds: $name, the process on $cores cores"
                 note "{\"part\": \"costs\", \"entries\": ${name%-*}, \"bytes\": ${name#*-}, \"cores\": $cores, \"ms\": $(costs_once "$layer" "$cores")}"
             done
         done

@@ -307,7 +307,7 @@ def print_costs(r):
     if not cores:
         return
     models = [CostModel(r, n) for n in cores]
-    table("Costs: a layer until it is on the disk, by a fit", ["cores", "ms a layer", "us an entry", "ms a MiB", "worst error"],
+    table("Costs: a layer until it is on the disk, by a fit", ["process on cores", "ms a layer", "us an entry", "ms a MiB", "worst error"],
           [[n, f"{m.layer:.0f}", f"{m.entry * 1e3:.1f}", f"{m.mib:.2f}", f"{m.worst():.0%}"] for n, m in zip(cores, models)])
     image = next((i for i in ("given", "gzip") if r.median("floor", i, "entries")), None)
     layers = image and r.median("stages", image, "layers")
