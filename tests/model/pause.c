@@ -51,8 +51,10 @@ int __real_store_read(struct store *store, store_function *function, void *conte
                       struct reason *why);
 int __wrap_store_read(struct store *store, store_function *function, void *context,
                       struct reason *why);
-void __real_pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode);
-void __wrap_pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode);
+void __real_pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+                      atomic_bool *cancel);
+void __wrap_pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+                      atomic_bool *cancel);
 bool __real_pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
                      atomic_bool *cancel, enum pin_mode *blocker);
 bool __wrap_pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
@@ -91,10 +93,11 @@ int __wrap_store_read(struct store *store, store_function *function, void *conte
     return result;
 }
 
-void __wrap_pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode)
+void __wrap_pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+                      atomic_bool *cancel)
 {
     pause_here();
-    __real_pins_take(pins, pin, id, mode);
+    __real_pins_take(pins, pin, id, mode, cancel);
     pause_here();
 }
 
