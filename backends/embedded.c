@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/embedded.h"
 
-#include "backends/size_text.h"
 #include "base/bytes.h"
 #include "base/scoped.h"
+#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,8 +53,6 @@ int embedded_size(int root, const char *root_path, const char *kind, const char 
 int embedded_target(const struct pool_growth *growth, uint64_t now, const char *what,
                     uint64_t *size, struct reason *why)
 {
-    char has[SIZE_TEXT];
-
     if (growth->more && growth->size < MIB)
         return refuse(why, CONDITION_INVALID, "%s grows by whole MiB: give +1MiB or more", what);
     *size = growth->size;
@@ -66,7 +64,7 @@ int embedded_target(const struct pool_growth *growth, uint64_t now, const char *
     if (*size < now)
         return refuse(why, CONDITION_INVALID,
                       "%s is %s already and only grows: give more than that, or +SIZE", what,
-                      size_text(now, has));
+                      size_text(now));
     return 0;
 }
 

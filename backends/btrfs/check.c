@@ -2,11 +2,11 @@
 #include "backends/btrfs/image.h"
 #include "backends/btrfs/pool.h"
 #include "backends/btrfs/tree.h"
-#include "backends/size_text.h"
 #include "backends/tool.h"
 #include "backends/verdict.h"
 #include "base/bytes.h"
 #include "base/scoped.h"
+#include "base/size.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -142,14 +142,14 @@ static int scrub_pool(const struct pool *pool, const atomic_bool *cancel, struct
 static int judge_scrub(const struct pool *pool, const struct scrub *scrub, uint64_t errors,
                        struct pool_verdict *verdict)
 {
-    char read[SIZE_TEXT], past[200] = "";
+    const char *read = size_text(scrub->bytes);
+    char past[200] = "";
 
     if (errors > 0)
         snprintf(past, sizeof(past),
                  " Its counters tell of %" PRIu64
                  " errors in the past; `btrfs device stats --reset` forgets them.",
                  errors);
-    size_text(scrub->bytes, read);
     if (scrub->wrong + scrub->unread == 0)
         return verdict_give(
             verdict, true,

@@ -3,10 +3,10 @@
 #include "backends/btrfs/pool.h"
 #include "backends/embedded.h"
 #include "backends/loop.h"
-#include "backends/size_text.h"
 #include "base/disk.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static int grow_device(const struct pool *pool, struct reason *why)
 static int grow_image(const struct pool *pool, const struct pool_growth *growth, struct reason *why)
 {
     struct stat image;
-    char what[128], text[SIZE_TEXT];
+    char what[128];
     uint64_t size;
     int result;
 
@@ -79,7 +79,7 @@ static int grow_image(const struct pool *pool, const struct pool_growth *growth,
     if (grown == -EFBIG)
         return refuse(why, CONDITION_INVALID,
                       "%s cannot grow to %s: no file can be so large on the disk below", what,
-                      size_text(size, text));
+                      size_text(size));
     if (grown < 0)
         return disk_failure(why, -grown, pool->path, "make " IMAGE_NAME " of the pool %s larger",
                             pool->path);
@@ -87,7 +87,7 @@ static int grow_image(const struct pool *pool, const struct pool_growth *growth,
     if (result == 0)
         result = grow_file_system(pool, why);
     if (result == 0 && grown)
-        log_info("%s has grown to %s", what, size_text(size, text));
+        log_info("%s has grown to %s", what, size_text(size));
     return result;
 }
 

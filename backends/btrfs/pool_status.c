@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/btrfs/image.h"
 #include "backends/btrfs/pool.h"
-#include "backends/size_text.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,8 +50,6 @@ static int pool_space(const struct pool *pool, uint64_t kind, uint64_t *size, ui
 
 static void pool_judge(const struct pool *pool, struct pool_status *status)
 {
-    char left[SIZE_TEXT];
-
     status->reserve = status->size / LOW_SHARE < LOW_MOST ? status->size / LOW_SHARE : LOW_MOST;
     if (!status->writable) {
         status->state = POOL_STATE_READ_ONLY;
@@ -64,7 +62,7 @@ static void pool_judge(const struct pool *pool, struct pool_status *status)
         refuse(&status->advice, CONDITION_EXHAUSTED,
                "the pool %s has only %s left: remove images or containers, or make it larger "
                "(`cowsnap pool grow`)",
-               pool->path, size_text(status->available, left));
+               pool->path, size_text(status->available));
     }
 }
 
@@ -83,11 +81,10 @@ static void pool_place(const struct pool *pool, struct pool_status *status)
 static void pool_describe(const struct pool *pool, struct pool_status *status)
 {
     const char *device = pool->device[0] ? pool->device : "several devices";
-    char size[SIZE_TEXT], held[SIZE_TEXT], left[SIZE_TEXT];
+    const char *size = size_text(status->size);
     struct statvfs disk;
     struct stat image;
 
-    size_text(status->size, size);
     switch (pool->origin) {
     case POOL_GIVEN:
         snprintf(status->description, sizeof(status->description),
@@ -112,7 +109,7 @@ static void pool_describe(const struct pool *pool, struct pool_status *status)
              "embedded pool at %.300s: " IMAGE_NAME
              " of %s, sparse, %s of it on disk, where %s are "
              "free (%.40s)",
-             pool->path, size, size_text(allocated, held), size_text(disk_left, left), device);
+             pool->path, size, size_text(allocated), size_text(disk_left), device);
 
     /* A sparse file promises what the disk below may not have. */
     uint64_t spare = allocated > status->used ? allocated - status->used : 0;
@@ -160,7 +157,6 @@ static bool pool_lacks_metadata(const struct pool *pool, const struct pool_statu
 static int pool_full(const struct pool *pool, const char *what, int error, struct reason *why)
 {
     scoped_free struct pool_status *status = malloc(sizeof(*status));
-    char used[SIZE_TEXT], size[SIZE_TEXT], left[SIZE_TEXT];
     uint64_t data;
 
     if (error == EDQUOT)
@@ -178,14 +174,13 @@ static int pool_full(const struct pool *pool, const char *what, int error, struc
                       "snapshots), of which there are %s, though %s are for data: remove images or "
                       "containers (`cowsnap status` shows what is used), or make it larger "
                       "(`cowsnap pool grow`)",
-                      what, pool->path, size_text(status->metadata_used, used),
-                      size_text(data, left));
+                      what, pool->path, size_text(status->metadata_used), size_text(data));
     return refuse(why, CONDITION_EXHAUSTED,
                   "%s: the pool %s is full: %s of %s used, %s left for data, metadata %.0f %% "
                   "used: remove images or containers (`cowsnap status` shows what is used), or "
                   "make it larger (`cowsnap pool grow`)",
-                  what, pool->path, size_text(status->used, used), size_text(status->size, size),
-                  size_text(status->available, left),
+                  what, pool->path, size_text(status->used), size_text(status->size),
+                  size_text(status->available),
                   status->metadata_size
                       ? 100.0 * (double)status->metadata_used / (double)status->metadata_size
                       : 0.0);

@@ -5,10 +5,10 @@
 #include "backends/dm-thin/pool_files.h"
 #include "backends/embedded.h"
 #include "backends/loop.h"
-#include "backends/size_text.h"
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/scoped.h"
+#include "base/size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +116,6 @@ static int grow_files(struct thin_pool *pool, uint64_t data, uint64_t metadata)
 
 int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
 {
-    char size[SIZE_TEXT];
 
     if (pool->origin != THIN_EMBEDDED || data == 0)
         return 0;
@@ -125,14 +124,13 @@ int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
     pthread_mutex_unlock(&pool->growth);
     if (grown == -EROFS) {
         log_warn("the thin pool %s cannot grow to %s now: it serves reads only", pool->name,
-                 size_text(data, size));
+                 size_text(data));
         return 0;
     }
     if (grown < 0)
-        return failure(why, -grown, "grow the thin pool %s to %s", pool->name,
-                       size_text(data, size));
+        return failure(why, -grown, "grow the thin pool %s to %s", pool->name, size_text(data));
     if (grown)
-        log_info("the thin pool %s has grown to %s", pool->name, size_text(data, size));
+        log_info("the thin pool %s has grown to %s", pool->name, size_text(data));
     return 0;
 }
 
@@ -163,7 +161,6 @@ static int grow_metadata_held(struct thin_pool *pool, uint64_t *wanted)
 
 bool grow_metadata(struct thin_pool *pool)
 {
-    char size[SIZE_TEXT];
     uint64_t wanted = 0;
 
     if (pool->origin != THIN_EMBEDDED)
@@ -174,8 +171,7 @@ bool grow_metadata(struct thin_pool *pool)
     if (grown < 0)
         log_warn("grow the metadata of the thin pool %s: %s", pool->name, strerrordesc_np(-grown));
     if (grown > 0 && wanted > 0)
-        log_info("the metadata of the thin pool %s has grown to %s", pool->name,
-                 size_text(wanted, size));
+        log_info("the metadata of the thin pool %s has grown to %s", pool->name, size_text(wanted));
     return grown > 0;
 }
 
@@ -183,10 +179,9 @@ bool grow_metadata(struct thin_pool *pool)
 
 static int grow_refuse_limit(const char *what, struct reason *why)
 {
-    char most[SIZE_TEXT];
 
     return refuse(why, CONDITION_INVALID, "%s cannot become larger than %s: a pool uses no more",
-                  what, size_text(POOL_METADATA_MOST, most));
+                  what, size_text(POOL_METADATA_MOST));
 }
 
 /* Names what GROWTH is of, and looks how large that is. */
@@ -214,17 +209,16 @@ static int grow_wanted_files(struct thin_pool *pool, const struct pool_growth *g
                              const char *what, uint64_t size, struct reason *why)
 {
     uint64_t metadata = growth->metadata ? size : pool_files_metadata_size(size);
-    char text[SIZE_TEXT];
     int grown = grow_files(pool, growth->metadata ? 0 : size, metadata);
 
     if (grown == -EFBIG)
         return refuse(why, CONDITION_INVALID,
                       "%s cannot grow to %s: no file can be so large on the disk below", what,
-                      size_text(size, text));
+                      size_text(size));
     if (grown < 0)
-        return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size, text));
+        return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size));
     if (grown > 0)
-        log_info("%s has grown to %s", what, size_text(size, text));
+        log_info("%s has grown to %s", what, size_text(size));
     return 0;
 }
 
@@ -233,7 +227,6 @@ static int grow_wanted_devices(struct thin_pool *pool, const struct pool_growth 
                                const char *what, uint64_t size, struct reason *why)
 {
     const char *path = growth->metadata ? pool->metadata : pool->data;
-    char text[SIZE_TEXT];
     uint64_t has = 0;
     int grown = grow_device(pool, path, &has);
 
@@ -248,7 +241,7 @@ static int grow_wanted_devices(struct thin_pool *pool, const struct pool_growth 
     if (grown == 0)
         grown = grow_table(pool);
     if (grown < 0)
-        return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size, text));
+        return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size));
     if (grown > 0)
         log_info("%s has grown to what %s has", what, path);
     return 0;

@@ -3,9 +3,9 @@
 #include "backends/dm-thin/metadata.h"
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/thin_pool.h"
-#include "backends/size_text.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/size.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -60,15 +60,13 @@ static int thin_pool_full(const struct thin_pool *pool, const struct line_pool_s
                           const char *is, struct reason *why)
 {
     uint64_t block = pool->block_sectors * SECTOR;
-    char used[SIZE_TEXT], size[SIZE_TEXT];
 
     return refuse(
         why, CONDITION_EXHAUSTED,
         "the thin pool %s %s: data %s of %s used, metadata %.0f %% used: remove images or "
         "containers (`cowsnap status` shows what is used), or make it larger (`cowsnap pool "
         "grow`)",
-        pool->name, is, size_text(status->data_used * block, used),
-        size_text(status->data_total * block, size),
+        pool->name, is, size_text(status->data_used * block), size_text(status->data_total * block),
         status->metadata_total
             ? 100.0 * (double)status->metadata_used / (double)status->metadata_total
             : 0.0);
@@ -198,11 +196,10 @@ static enum pool_state thin_pool_state(enum thin_level level)
 
 static void thin_pool_describe(const struct thin_pool *pool, struct pool_status *status)
 {
-    char size[SIZE_TEXT], held[SIZE_TEXT], left[SIZE_TEXT];
+    const char *size = size_text(status->size);
     struct statvfs disk;
     struct stat file;
 
-    size_text(status->size, size);
     switch (pool->origin) {
     case THIN_GIVEN:
         snprintf(status->description, sizeof(status->description),
@@ -228,7 +225,7 @@ static void thin_pool_describe(const struct thin_pool *pool, struct pool_status 
     snprintf(status->description, sizeof(status->description),
              "embedded thin pool %s: " POOL_FILES_DATA
              " of %s, sparse, %s of it on disk, where %s are free (%s, %s volumes)",
-             pool->name, size, size_text(allocated, held), size_text(disk_left, left), pool->data,
+             pool->name, size, size_text(allocated), size_text(disk_left), pool->data,
              pool->label.file_system);
 
     /* A sparse file promises what the disk below may not have. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/scoped.h"
+#include "base/size.h"
 #include "cli/pool_access.h"
 #include "cli/pool_show.h"
-#include "config/size.h"
 #include "rpc/control_pool.h"
 #include "rpc/message.h"
 

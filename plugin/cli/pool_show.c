@@ -2,7 +2,7 @@
 #include "cli/pool_show.h"
 
 #include "base/scoped.h"
-#include "config/size.h"
+#include "base/size.h"
 
 typedef Cowsnap__Control__V1__Pool Pool;
 

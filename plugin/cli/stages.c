@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/scoped.h"
+#include "base/size.h"
 #include "cli/command.h"
 #include "cli/daemon.h"
 #include "cli/json.h"
 #include "cli/table.h"
-#include "config/size.h"
 #include "rpc/message.h"
 
 #include <stdio.h>

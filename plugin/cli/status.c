@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/scoped.h"
+#include "base/size.h"
 #include "cli/command.h"
 #include "cli/daemon.h"
 #include "cli/json.h"
 #include "cli/pool_show.h"
 #include "cli/table.h"
 #include "cli/text.h"
-#include "config/size.h"
 #include "rpc/message.h"
 
 #include <stdio.h>

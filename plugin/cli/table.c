@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/table.h"
 
+#include "base/size.h"
 #include "cli/text.h"
-#include "config/size.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/settings.h"
 
-#include "config/size.h"
+#include "base/size.h"
 #include "snapshot/stock.h"
 
 #include <errno.h>

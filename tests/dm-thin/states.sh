@@ -136,7 +136,7 @@ run_scarce() {
     check 'scarce: it begins with 1 MiB' is "$(metadata_all)" 256
     crowd 200
     check 'scarce: metadata grow while nobody calls' rig_until 60 is_larger 256
-    check 'scarce: which is told' said 'Z info +the metadata of the thin pool .* has grown to 2.0 MiB'
+    check 'scarce: which is told' said 'Z info +the metadata of the thin pool .* has grown to 2.00 MiB'
     check 'scarce: and was not worth a warning' is "$(figure '.pool.state, .pool.times_low' | tr '\n' ' ')" '"ok" 0 '
     crowd 450
     check 'scarce: and once more' rig_until 60 is_larger 512

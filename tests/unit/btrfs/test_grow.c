@@ -62,7 +62,7 @@ static void a_pool_only_grows(void **state)
     rig_must(ops->grow(rig->backend, &same, &why));
     assert_int_equal(size_of(rig), RIG_POOL_SIZE);
     assert_not_grown(rig, (struct pool_growth){.size = RIG_POOL_SIZE - MIB}, CONDITION_INVALID,
-                     "is 256.0 MiB already and only grows");
+                     "is 256 MiB already and only grows");
     assert_not_grown(rig, (struct pool_growth){.size = MIB, .more = true, .metadata = true},
                      CONDITION_INVALID, "leave --metadata out");
     assert_int_equal(size_of(rig), RIG_POOL_SIZE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "config/size.h"
+#include "base/size.h"
 
 #include <stdio.h>
 #include <strings.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef COWSNAP_CONFIG_SIZE_H
-#define COWSNAP_CONFIG_SIZE_H
+#ifndef COWSNAP_BASE_SIZE_H
+#define COWSNAP_BASE_SIZE_H
 
 /*
  * Sizes in bytes as people write them. The only place that reads or prints one.
