@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/disk.h"
+#include "base/folders.h"
 #include "base/owner.h"
 #include "base/scoped.h"
 
@@ -17,30 +18,6 @@
 
 #define ROOT_MODE 0711 /* containers of user namespaces pass through it, nobody lists it */
 #define LOCK_NAME "lock"
-
-/* Makes what is missing of PATH. The umask is 0 in the daemon; in tests it may take bits away. */
-static int make_folders(const char *path, struct reason *why)
-{
-    scoped_free char *part = strdup(path);
-
-    if (!part)
-        return failure(why, ENOMEM, "making the root folder");
-    for (char *at = part + 1;; at++) {
-        char kept = *at;
-
-        if (kept != '/' && kept != '\0')
-            continue;
-        *at = '\0';
-        if (mkdir(part, kept == '\0' ? ROOT_MODE : 0755) < 0 && errno != EEXIST)
-            return disk_failure(why, errno, path,
-                                "cannot make the folder %s for root; make it, or choose "
-                                "another with --root",
-                                quoted(bytes_of(part)));
-        *at = kept;
-        if (kept == '\0')
-            return 0;
-    }
-}
 
 /* Who holds the lock, as it wrote down itself; 0 when it has not yet. */
 static long holder_of(int lock)
@@ -112,7 +89,7 @@ int root_open(struct root *root, const char *path, struct reason *why)
     int result;
 
     *root = ROOT_CLOSED;
-    result = make_folders(path, why);
+    result = folders_make(path, ROOT_MODE, "for root; make it, or choose another with --root", why);
     if (result)
         return result;
     directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -15,6 +15,7 @@
 #include "rpc/socket.h"
 
 #include "base/bytes.h"
+#include "base/folders.h"
 #include "base/scoped.h"
 
 #include <errno.h>
@@ -82,31 +83,6 @@ static bool socket_is_live(const char *path)
         return true;
     return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ||
            (errno != ECONNREFUSED && errno != ENOENT);
-}
-
-/* Makes the folder of PATH, and what is missing above it. */
-static int make_folder(const char *path, struct reason *why)
-{
-    scoped_free char *folder = strdup(path);
-
-    if (!folder)
-        return failure(why, ENOMEM, "make folder %s", path);
-    for (char *slash = folder + 1;; slash++) {
-        char ended = *slash;
-
-        if (ended != '/' && ended != '\0')
-            continue;
-        *slash = '\0';
-        if (mkdir(folder, 0711) == 0) {
-            if (chmod(folder, 0711))
-                return failure(why, errno, "set the mode of folder %s", folder);
-        } else if (errno != EEXIST) {
-            return failure(why, errno, "make folder %s for the socket", folder);
-        }
-        *slash = ended;
-        if (ended == '\0')
-            return 0;
-    }
 }
 
 /* Binds and listens at TEMPORARY with mode 0600, and notes which file that is. */
@@ -215,7 +191,8 @@ int socket_listen(struct socket_file *file, const char *path, struct reason *why
                       "socket %s has a folder of %zu bytes; at most %zu leave room for a name",
                       path, strlen(folder), sizeof(address.sun_path) - TEMPORARY_LENGTH - 2);
     if (*folder) {
-        result = make_folder(folder, why);
+        result = folders_make(folder, 0711,
+                              "for the socket; make it, or choose another with --address", why);
         if (result)
             return result;
     }

@@ -19,10 +19,10 @@ struct socket_file {
     ino_t inode;
 };
 
-/* Listens at PATH (absolute or not), mode 0600 whatever the umask. Missing folders are made, 0711.
- * A socket that nobody listens on is replaced. CONDITION_UNAVAILABLE: someone listens on it;
- * CONDITION_EXISTS: something there is no socket, and is left alone; CONDITION_INVALID: the path
- * cannot be that of a socket. */
+/* Listens at PATH (absolute or not), mode 0600 whatever the umask. Missing folders are made, the
+ * last 0711. A socket that nobody listens on is replaced. CONDITION_UNAVAILABLE: someone listens on
+ * it; CONDITION_EXISTS: something there is no socket, and is left alone; CONDITION_INVALID: the
+ * path cannot be that of a socket. */
 int socket_listen(struct socket_file *file, const char *path, struct reason *why);
 
 /* Stops listening, and removes the file if it is still the one that was made. */

@@ -87,7 +87,7 @@ static void missing_folders_are_made_for_passing_only(void **state)
     snprintf(deep, sizeof(deep), "%s/a/b/c.sock", folder);
     assert_int_equal(socket_listen(&file, deep, &why), 0);
     umask(before);
-    assert_int_equal(mode_of(middle), 0711);
+    assert_int_equal(mode_of(middle), 0755);
     socket_close(&file);
     snprintf(deep, sizeof(deep), "%s/a/b", folder);
     assert_int_equal(mode_of(deep), 0711);
