@@ -160,6 +160,8 @@ static bool fill(struct snapshots *snapshots, uint64_t parent, unsigned lacking)
     pins_drop(&snapshots->pins, &pin);
     if (result == CONDITION_NOT_FOUND) /* the parent was removed */
         stock_forget(&snapshots->stock, parent);
+    else if (result)
+        log_info("no more ready clones are made for now: %s", why.text);
     return result == CONDITION_NOT_FOUND || (!result && !batch.refused);
 }
 

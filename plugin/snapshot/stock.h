@@ -22,7 +22,7 @@
 
 #define STOCK_MOST 512u           /* clones that one stock can be told to hold */
 #define STOCK_PARENTS 32u         /* parents whose demand is known */
-#define STOCK_LEAST 4u            /* clones of a parent that has come in demand */
+#define STOCK_LEAST 4u            /* clones of a parent in demand, before it is first doubled */
 #define STOCK_WINDOW_MS 60000     /* two Prepares within this time are demand */
 #define STOCK_LIFE_MS (5 * 60000) /* without a Prepare, after which the clones go */
 
