@@ -31,6 +31,7 @@ step_conformance() { tests/conformance/run.sh; }
 step_tool() { tests/cli/run.sh; }
 step_kills() { build_preset steps && tests/crash/run.sh --kills 200; }
 step_power_cuts() { build_preset steps && tests/crash/run.sh --cuts 40; }
+step_power_cuts_on_btrfs() { build_preset steps && tests/crash/run.sh --cuts 20 --root-on btrfs; }
 # The steps of all backends are passed by btrfs above; these are of thin volumes alone.
 step_crash_dm_thin() {
     build_preset steps && install_vm_packages && tests/vm/run --device-mapper --timeout 1200 -- \
@@ -86,7 +87,7 @@ step_speed() { tests/speed/run.sh; }
 quick=(unit containerd-suite conformance tool tool-pool)
 all=(
     "${quick[@]}" install analysis sanitizers threads model faults fuzz fuzz-afl parser-coverage
-    conformance-by-subvolume refused seccomp full load kills power-cuts
+    conformance-by-subvolume refused seccomp full load kills power-cuts power-cuts-on-btrfs
     e2e-1.6 e2e-1.7 e2e-2 restarts-1.7 restarts-2
     differential differential-io-uring differential-overlay
     vm-btrfs-6.1 vm-btrfs-6.12 dm-thin dm-thin-6.12 e2e-dm-thin crash-dm-thin cuts-reordered differential-thin systemd

@@ -52,8 +52,10 @@ guest="tests/vm/run --device-mapper --timeout 28800 -- "
 for what in \
     "tests/crash/run.sh --kills $kills --seed $seed" \
     "tests/crash/run.sh --cuts $cuts --seed $seed" \
+    "tests/crash/run.sh --cuts $((cuts / 4 + 1)) --root-on btrfs --seed $seed" \
     "${guest}tests/crash/run.sh --backend dm-thin --kills $((kills / 10 + 1)) --cuts $((cuts / 4 + 1)) --reorder --seed $seed" \
     "${guest}tests/crash/run.sh --cuts $((cuts / 4 + 1)) --reorder --seed $seed" \
+    "${guest}tests/crash/run.sh --cuts $((cuts / 8 + 1)) --reorder --root-on btrfs --seed $seed" \
     "tests/model/run.sh --histories $histories --faults $faults --seed $seed" \
     "tests/load/run.sh --seconds $load_seconds --snapshots 10000" \
     "tests/fuzz/run.sh $fuzz_seconds"; do

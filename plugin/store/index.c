@@ -207,11 +207,14 @@ int store_next_child(struct store_txn *txn, uint64_t parent, uint64_t from, stru
 
     MDB_cursor_op step = MDB_GET_BOTH_RANGE;
     while (!status && !(status = mdb_cursor_get(cursor, &key, &value, step))) {
-        int result = id_unpack(value, &id) ? store_get_id(txn, id, record, why) : -EBADMSG;
+        int result;
 
-        if (result == -EBADMSG && !id)
+        if (!id_unpack(value, &id)) {
             status = MDB_CORRUPTED;
-        else if (result != CONDITION_NOT_FOUND) /* else the entry is stale, as a check tells */
+            break;
+        }
+        result = store_get_id(txn, id, record, why);
+        if (result != CONDITION_NOT_FOUND) /* else the entry is stale, as a check tells */
             return result;
         step = MDB_NEXT_DUP;
     }

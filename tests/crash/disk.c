@@ -21,11 +21,14 @@ void disk_make_file(const char *path, int64_t size)
         err(1, "make %s", path);
 }
 
-void disk_format(const char *program, const char *path)
+void disk_format(const char *type, const char *path)
 {
-    pid_t child = fork();
+    char program[32];
+    pid_t child;
     int status = 0;
 
+    snprintf(program, sizeof(program), "mkfs.%s", type);
+    child = fork();
     if (child == 0) {
         int nowhere = open("/dev/null", O_WRONLY);
 
@@ -64,9 +67,10 @@ void disk_mount_file(const char *path, const char *type, const char *point)
     disk_mount(device, type, point);
 }
 
-void disk_make(struct disk *disk, const struct disk_kind *kind, const char *folder, uint64_t seed)
+void disk_make(struct disk *disk, const struct disk_kind *kind, const char *type,
+               const char *folder, uint64_t seed)
 {
-    *disk = (struct disk){.kind = kind, .chance = seed};
+    *disk = (struct disk){.kind = kind, .type = type, .chance = seed};
     snprintf(disk->folder, sizeof(disk->folder), "%s/below", folder);
     snprintf(disk->mount, sizeof(disk->mount), "%s/disk", folder);
     if (mkdir(disk->folder, 0755) < 0 || mkdir(disk->mount, 0755) < 0)

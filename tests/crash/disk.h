@@ -3,10 +3,10 @@
 #define COWSNAP_TESTS_CRASH_DISK_H
 
 /*
- * A disk whose power can be cut, with ext4 on it for the daemon's root: the store, and the files of
- * the pool. So all that the daemon keeps is cut at one moment. What the kernel still held in memory
- * then is lost, as it should be; what a disk does with the writes that were issued is one of two
- * kinds:
+ * A disk whose power can be cut, with ext4 on it, or btrfs, for the daemon's root: the store, and
+ * the files of the pool, or the pool's folders. So all that the daemon keeps is cut at one moment.
+ * What the kernel still held in memory then is lost, as it should be; what a disk does with the
+ * writes that were issued is one of two kinds:
  *
  *   cloned   every write that came before the cut is there, and none that came after. The disk is a
  *            file on a btrfs of this program's, where a clone of it (FICLONE) is its state at one
@@ -35,13 +35,16 @@ extern const struct disk_kind disk_logged;
 
 struct disk {
     const struct disk_kind *kind;
+    const char *type; /* of its file system */
     char folder[300]; /* the kind's own */
-    char mount[300];  /* where the ext4 is */
+    char mount[300];  /* where it is mounted */
     uint64_t chance;
 };
 
-/* Makes it in FOLDER, mounted at FOLDER/disk. SEED chooses what is lost. */
-void disk_make(struct disk *disk, const struct disk_kind *kind, const char *folder, uint64_t seed);
+/* Makes it in FOLDER, mounted at FOLDER/disk, with a file system of TYPE. SEED chooses what is
+ * lost. */
+void disk_make(struct disk *disk, const struct disk_kind *kind, const char *type,
+               const char *folder, uint64_t seed);
 
 /* Writes everything to it. */
 void disk_sync(const struct disk *disk);
@@ -58,7 +61,7 @@ void disk_fall_back(struct disk *disk);
 #define DISK_SIZE ((int64_t)6 << 30) /* sparse, as all files here */
 
 void disk_make_file(const char *path, int64_t size);
-void disk_format(const char *program, const char *path);
+void disk_format(const char *type, const char *path);
 /* A loop device on the file; it ends with the last who has it open. */
 int disk_attach(const char *path, char device[32]);
 void disk_mount(const char *device, const char *type, const char *point);

@@ -25,11 +25,11 @@ static void cloned_make(struct disk *disk)
     snprintf(image, sizeof(image), "%s.img", disk->folder);
     in(disk, "disk", file);
     disk_make_file(image, HOST_SIZE);
-    disk_format("mkfs.btrfs", image);
+    disk_format("btrfs", image);
     disk_mount_file(image, "btrfs", disk->folder);
     disk_make_file(file, DISK_SIZE);
-    disk_format("mkfs.ext4", file);
-    disk_mount_file(file, "ext4", disk->mount);
+    disk_format(disk->type, file);
+    disk_mount_file(file, disk->type, disk->mount);
 }
 
 static void cloned_cut(struct disk *disk)
@@ -53,7 +53,7 @@ static void cloned_fall_back(struct disk *disk)
     machine_unmount(disk->mount);
     if (rename(cut, path) < 0)
         err(1, "rename %s", cut);
-    disk_mount_file(path, "ext4", disk->mount);
+    disk_mount_file(path, disk->type, disk->mount);
 }
 
 const struct disk_kind disk_cloned = {

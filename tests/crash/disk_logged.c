@@ -54,7 +54,7 @@ static void begin(const struct disk *disk)
         device_create(logged_name, logged_name, "log-writes", DISK_SIZE / SECTOR_SIZE, line);
     if (error != 0)
         errx(1, "a device of dm-log-writes: %s (modprobe dm_log_writes)", strerror(-error));
-    disk_mount(device_path(logged_name, path), "ext4", disk->mount);
+    disk_mount(device_path(logged_name, path), disk->type, disk->mount);
 }
 
 static void logged_make(struct disk *disk)
@@ -67,7 +67,7 @@ static void logged_make(struct disk *disk)
     snprintf(logged_name, sizeof(logged_name), "cowsnap-crash-%d", getpid());
     in(disk, "then", path);
     disk_make_file(path, DISK_SIZE);
-    disk_format("mkfs.ext4", path);
+    disk_format(disk->type, path);
     in(disk, "now", path);
     disk_make_file(path, DISK_SIZE);
     scoped_fd int now = open_file(disk, "now"), then = open_file(disk, "then");

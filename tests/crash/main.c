@@ -30,8 +30,8 @@
 
 static void usage(void)
 {
-    fputs("usage: crash [--backend NAME] [--kills COUNT [--step NAME] | --cuts COUNT [--reorder]] "
-          "[--slow FACTOR] [--seed NUMBER] COWSNAPD FOLDER\n",
+    fputs("usage: crash [--backend NAME] [--kills COUNT [--step NAME] | --cuts COUNT [--reorder] "
+          "[--root-on TYPE]] [--slow FACTOR] [--seed NUMBER] COWSNAPD FOLDER\n",
           stderr);
     exit(2);
 }
@@ -39,15 +39,20 @@ static void usage(void)
 static void options_read(struct run *run, int argc, char **argv)
 {
     static const struct option flags[] = {
-        {"kills", required_argument, NULL, 'k'},   {"cuts", required_argument, NULL, 'c'},
-        {"seed", required_argument, NULL, 's'},    {"step", required_argument, NULL, 't'},
-        {"backend", required_argument, NULL, 'b'}, {"reorder", no_argument, NULL, 'r'},
-        {"slow", required_argument, NULL, 'l'},    {0},
+        {"kills", required_argument, NULL, 'k'},
+        {"cuts", required_argument, NULL, 'c'},
+        {"seed", required_argument, NULL, 's'},
+        {"step", required_argument, NULL, 't'},
+        {"backend", required_argument, NULL, 'b'},
+        {"reorder", no_argument, NULL, 'r'},
+        {"slow", required_argument, NULL, 'l'},
+        {"root-on", required_argument, NULL, 'o'},
+        {0},
     };
     struct options *options = &run->options;
     int flag;
 
-    *options = (struct options){.seed = (uint64_t)time(NULL)};
+    *options = (struct options){.seed = (uint64_t)time(NULL), .root_on = "ext4"};
     run->setup = (struct daemon_setup){.storage = &storage_btrfs, .slow = 1};
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) >= 0)
         if (flag == 'k')
@@ -58,6 +63,8 @@ static void options_read(struct run *run, int argc, char **argv)
             options->seed = strtoull(optarg, NULL, 10);
         else if (flag == 't')
             options->only = optarg;
+        else if (flag == 'o')
+            options->root_on = optarg;
         else if (flag == 'r')
             options->reorder = true;
         else if (flag == 'l')
@@ -123,8 +130,9 @@ static bool tell(struct run *run)
     if (run->surprises)
         printf("UNEXPECTED: %u answers that nothing explains\n", run->surprises);
     if (run->options.cuts)
-        printf("power-cuts: %u cuts under load and %u at a first start%s, %u lost, %u orphans\n",
-               run->rounds - run->first_starts, run->first_starts,
+        printf("power-cuts: %u cuts under load and %u at a first start, root on %s%s, %u lost, %u "
+               "orphans\n",
+               run->rounds - run->first_starts, run->first_starts, run->options.root_on,
                run->options.reorder ? ", writes reordered and lost" : "", run->counts.lost,
                run->counts.orphans);
     else

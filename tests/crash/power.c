@@ -103,8 +103,8 @@ void power_cut_all(struct run *run)
     static struct disk disk;
     const struct options *options = &run->options;
 
-    disk_make(&disk, options->reorder ? &disk_logged : &disk_cloned, run->setup.folder,
-              options->seed + 1);
+    disk_make(&disk, options->reorder ? &disk_logged : &disk_cloned, options->root_on,
+              run->setup.folder, options->seed + 1);
     daemon_init(&run->daemon, &run->setup, "disk/root");
     while (run->rounds < options->cuts && !run_has_enough(run)) {
         if (run->rounds++ % FIRST_START_EVERY == FIRST_START_EVERY - 1)

@@ -17,6 +17,7 @@ struct options {
     const char *only;     /* the step to kill at, or the beginning of several; NULL for all */
     unsigned kills, cuts; /* one of them is 0 */
     bool reorder;         /* what the disk was not told to flush may be lost, in any order */
+    const char *root_on;  /* the file system of the disk whose power is cut */
     uint64_t seed;
 };
 

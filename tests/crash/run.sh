@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [--backend NAME] [--kills COUNT [--step NAME]] [--cuts COUNT [--reorder]] [--seed NUMBER]
+# run.sh [--backend NAME] [--kills COUNT [--step NAME]] [--cuts COUNT [--reorder] [--root-on TYPE]] [--seed NUMBER]
 #
 # Ends a cowsnapd on an embedded pool (of btrfs, or of the backend NAME) while up to 16 clients call it, and
 # holds the one that is started after it to what was answered. --kills (200, when nothing is asked for) does it
 # by SIGKILL, at each step (plugin/base/step.h) and at random moments, with --step at that one alone, or at
 # those whose names begin so; --cuts by a loss of power, with --reorder of a disk that loses and reorders what it
-# was not told to flush. A failure is looked into with the seed that is printed, and the daemon's log. On an
+# was not told to flush, with --root-on btrfs of one with that on it instead of ext4. A failure is looked into with the seed that is printed, and the daemon's log. On an
 # emulated machine RIG_SLOW says how many times as long things take.
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
@@ -15,11 +15,11 @@ set -euo pipefail
 
 build=$RIG_SOURCE/build/steps
 COWSNAPD=$build/plugin/daemon/cowsnapd
-common=(--slow "${RIG_SLOW:-1}") backend=btrfs kills='' cuts='' step=() reorder=()
+common=(--slow "${RIG_SLOW:-1}") backend=btrfs kills='' cuts='' step=() disk=() reorder=''
 while [ $# -gt 0 ]; do
     case $1 in
-    --reorder) reorder=("$1") && shift && continue ;;
-    --backend | --kills | --step | --cuts | --seed) [ $# -gt 1 ] || rig_fail "$1 needs a value" ;;
+    --reorder) reorder=yes && disk+=("$1") && shift && continue ;;
+    --backend | --kills | --step | --cuts | --root-on | --seed) [ $# -gt 1 ] || rig_fail "$1 needs a value" ;;
     *) rig_fail "there is no option '$1'" ;;
     esac
     case $1 in
@@ -27,6 +27,7 @@ while [ $# -gt 0 ]; do
     --kills) kills=$2 ;;
     --step) step=("$1" "$2") ;;
     --cuts) cuts=$2 ;;
+    --root-on) disk+=("$1" "$2") ;;
     --seed) common+=("$1" "$2") ;;
     esac
     shift 2
@@ -34,11 +35,11 @@ done
 [ -n "$kills$cuts" ] || kills=200
 rig_need_root
 rig_need mkfs.ext4 losetup
-if [ "$backend" = btrfs ] || { [ -n "$cuts" ] && [ ${#reorder[@]} = 0 ]; }; then
+if [ "$backend" = btrfs ] || { [ -n "$cuts" ] && XX; }; then
     rig_need mkfs.btrfs
 fi
 [ "$backend" != dm-thin ] || rig_need_device_mapper
-[ ${#reorder[@]} = 0 ] || rig_need_log_writes
+[ -z "$reorder" ] || rig_need_log_writes
 cowsnapd_need
 [ -x "$build/tests/crash/crash" ] || rig_fail "$build/tests/crash/crash is not built; cmake --build --preset steps makes it"
 
@@ -75,7 +76,7 @@ if [ -n "$kills" ]; then
     crash_run kills --kills "$kills" "${step[@]}" || failed=1
 fi
 if [ -n "$cuts" ]; then
-    crash_run cuts --cuts "$cuts" "${reorder[@]}" || failed=1
+    crash_run cuts --cuts "$cuts" "${disk[@]}" || failed=1
 fi
 echo "summary: $summary"
 [ "$failed" = 0 ]

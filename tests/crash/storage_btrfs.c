@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
-/* The embedded pool: a file below the root, mounted at root/pool, with a folder for each volume. */
+/* The pool is at root/pool: the embedded one, a file below the root that is mounted there, or,
+ * where the root is on btrfs, a folder. It has a folder for each volume. */
 
 static void volume_path(const struct daemon *daemon, uint64_t id, char path[512])
 {
@@ -78,13 +80,22 @@ static void btrfs_leave(const struct daemon *daemon, int slot)
     (void)slot;
 }
 
+static bool is_embedded(const struct daemon *daemon)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/pool.img", daemon->root);
+    return access(path, F_OK) == 0;
+}
+
 static unsigned btrfs_strays(const struct daemon *daemon, const uint64_t *ids, size_t count)
 {
     unsigned mounts = machine_mounts(daemon->root), loops = machine_loops(daemon->root);
+    unsigned wanted = is_embedded(daemon);
 
     (void)ids;
     (void)count;
-    if (mounts == 1 && loops == 1)
+    if (mounts == wanted && loops == wanted)
         return 0;
     printf("ORPHAN: %u mounts and %u loop devices, not just the pool's\n", mounts, loops);
     return 1;
@@ -94,6 +105,8 @@ static void btrfs_detach(const struct daemon *daemon)
 {
     char path[512];
 
+    if (!is_embedded(daemon))
+        return;
     snprintf(path, sizeof(path), "%s/pool", daemon->root);
     machine_unmount(path);
     machine_wait_for_loops(daemon->root);
