@@ -12,7 +12,7 @@
 #   sudo tests/long.sh --seed NUMBER          with that seed
 #
 # In a virtual machine, where everything takes longer, there are a tenth as many kills with thin volumes, and a
-# quarter as many cuts with either backend, of a disk that loses and reorders writes.
+# quarter as many cuts with either backend, of a disk that loses and reorders writes; an eighth with root on btrfs.
 #
 # The last line says how much was done, how long it took, and with which seed.
 set -uo pipefail
@@ -56,6 +56,7 @@ for what in \
     "${guest}tests/crash/run.sh --backend dm-thin --kills $((kills / 10 + 1)) --cuts $((cuts / 4 + 1)) --reorder --seed $seed" \
     "${guest}tests/crash/run.sh --cuts $((cuts / 4 + 1)) --reorder --seed $seed" \
     "${guest}tests/crash/run.sh --cuts $((cuts / 8 + 1)) --reorder --root-on btrfs --seed $seed" \
+    "${guest}tests/crash/run.sh --backend dm-thin --cuts $((cuts / 8 + 1)) --reorder --root-on btrfs --seed $seed" \
     "tests/model/run.sh --histories $histories --faults $faults --seed $seed" \
     "tests/load/run.sh --seconds $load_seconds --snapshots 10000" \
     "tests/fuzz/run.sh $fuzz_seconds"; do

@@ -35,7 +35,7 @@ done
 [ -n "$kills$cuts" ] || kills=200
 rig_need_root
 rig_need mkfs.ext4 losetup
-if [ "$backend" = btrfs ] || { [ -n "$cuts" ] && XX; }; then
+if [ "$backend" = btrfs ] || { [ -n "$cuts" ] && [ -z "$reorder" ]; }; then
     rig_need mkfs.btrfs
 fi
 [ "$backend" != dm-thin ] || rig_need_device_mapper

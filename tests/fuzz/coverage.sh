@@ -21,7 +21,7 @@ parsers=(
     plugin/layer/{inflate,inflate_gzip,inflate_input,inflate_plain,inflate_zstd,path,pax,sparse}.c
     plugin/layer/{tar_entry,tar_header,tar_input,tar_number,tar_reader,whiteout}.c
     plugin/snapshot/{filter,filter_scanner,labels}.c plugin/store/record.c
-    plugin/config/{config,settings,size}.c plugin/config/toml_reader.cc
+    plugin/base/size.c plugin/config/{config,settings}.c plugin/config/toml_reader.cc
     plugin/rpc/{message,wire}.c backends/dm-thin/{label,line,metadata,superblock}.c
 )
 tests=(
