@@ -116,7 +116,6 @@ static int grow_files(struct thin_pool *pool, uint64_t data, uint64_t metadata)
 
 int grow_pool(struct thin_pool *pool, uint64_t data, struct reason *why)
 {
-
     if (pool->origin != THIN_EMBEDDED || data == 0)
         return 0;
     pthread_mutex_lock(&pool->growth);
@@ -179,7 +178,6 @@ bool grow_metadata(struct thin_pool *pool)
 
 static int grow_refuse_limit(const char *what, struct reason *why)
 {
-
     return refuse(why, CONDITION_INVALID, "%s cannot become larger than %s: a pool uses no more",
                   what, size_text(POOL_METADATA_MOST));
 }

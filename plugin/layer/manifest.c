@@ -70,15 +70,16 @@ static void manifest_add(struct manifest *manifest, struct manifest_record *reco
                          const char *folder, const char *base, const char *link, size_t names)
 {
     size_t before = strlen(folder), length = strlen(base), target = strlen(link);
-    size_t size = sizeof(*record) + before + length + target, right = TAR_BLOCK + 4 * names;
     bool slash = before > 0 && length > 0;
+    size_t size = sizeof(*record) + before + slash + length + target;
+    size_t right = TAR_BLOCK + 4 * names;
 
     record->name_length = (uint16_t)(before + slash + length);
     record->link_length = (uint16_t)target;
     if (before + slash + length >= PATH_ROOM || target >= PATH_ROOM)
         return;
     manifest->excess += size > right ? size - right : 0;
-    if (manifest->used + sizeof(*record) + before + slash + length + target > MANIFEST_BUFFER)
+    if (manifest->used + size > MANIFEST_BUFFER)
         manifest_flush(manifest);
     manifest_append(manifest, record, sizeof(*record));
     manifest_append(manifest, folder, before);

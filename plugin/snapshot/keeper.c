@@ -31,6 +31,7 @@ struct round {
     uint64_t from;
     struct task tasks[KEEPER_BATCH];
     size_t count;
+    bool changed;     /* some task was done that is to be recorded */
     bool passed_over; /* a volume was in use: there has to be another round */
     bool refused;     /* one could not be closed or counted: as above, but later */
 };
@@ -48,6 +49,7 @@ static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
     int result;
 
     round->count = 0;
+    round->changed = false;
     while ((result = store_next(txn, from, &record, why)) == 0 ||
            (result == -EBADMSG && record.id)) { /* told at the start (recover.c) */
         struct task task = {
@@ -185,8 +187,9 @@ void keeper_work(void *context)
             tell(&round, round.tasks[i].id,
                  do_task(snapshots, &round.tasks[i], &round.passed_over, &trouble), &trouble);
             round.from = round.tasks[i].id + 1;
+            round.changed = round.changed || round.tasks[i].count || round.tasks[i].seal;
         }
-        if (!result && round.count > 0)
+        if (!result && round.changed)
             result = store_write(snapshots->options.store, note_done, &round, &why);
         STEP("keeper.recorded");
     } while (!result && round.count > 0);

@@ -26,8 +26,7 @@ static void keep(int fd, uint64_t id)
 {
     if (fsync(fd))
         log_warn("the note of what is in snapshot #%" PRIu64
-                 " may come back after a loss of power: "
-                 "sync manifests: %s",
+                 " may come back after a loss of power: sync manifests: %s",
                  id, strerrordesc_np(errno));
 }
 

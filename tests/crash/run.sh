@@ -7,8 +7,9 @@
 # holds the one that is started after it to what was answered. --kills (200, when nothing is asked for) does it
 # by SIGKILL, at each step (plugin/base/step.h) and at random moments, with --step at that one alone, or at
 # those whose names begin so; --cuts by a loss of power, with --reorder of a disk that loses and reorders what it
-# was not told to flush, with --root-on btrfs of one with that on it instead of ext4. A failure is looked into with the seed that is printed, and the daemon's log. On an
-# emulated machine RIG_SLOW says how many times as long things take.
+# was not told to flush, with --root-on btrfs of one with that on it instead of ext4. A failure is looked into with
+# the seed that is printed, and the daemon's log. On an emulated machine RIG_SLOW says how many times as long things
+# take.
 set -euo pipefail
 # shellcheck source=../lib/rig.sh
 . "$(dirname "$0")/../lib/rig.sh"
