@@ -58,6 +58,7 @@ calls_setting() {
     for ((round = 1; round <= rounds; round++)); do
         progress "calls, $setting, round $round of $rounds: our own socket"
         calls "$setting" socket "$COWSNAPD_SOCKET" cowsnap -mode calls -clients 1 -cycles "$calls_count"
+        calls "$setting" socket "$COWSNAPD_SOCKET" cowsnap -mode looks -clients 1 -cycles $((calls_count * 4))
         calls "$setting" socket "$COWSNAPD_SOCKET" cowsnap -mode calls -clients 16 -cycles $((calls_count * 4))
         calls "$setting" socket "$COWSNAPD_SOCKET" cowsnap -mode burst -clients 64 -pause 2s
     done

@@ -201,7 +201,7 @@ def judge_unpack(r, v):
         v.most(f"unpack ({image}): cowsnap / floor", [ours, ("floor", image, "machine")], 1.3, " x")
         v.most(f"unpack ({image}): peak memory of the daemon", [("unpack", image, "cowsnap", "daemon_peak_kib")], 150, " MiB",
                lambda kib: kib / 1024)
-    v.most("unpack: zstd / gzip", [ms("zstd", "cowsnap"), ms("gzip", "cowsnap")], 1, " x")
+    v.most("unpack: zstd / gzip", [ms("zstd", "cowsnap"), ms("zstd", "cowsnap-gzip")], 1, " x")
     v.least("unpack: one large file, dd / cowsnap", [ms("large", "dd"), ms("large", "cowsnap")], 0.8, " x")
 
 
@@ -221,8 +221,9 @@ def judge_calls(v):
     v.most("burst of 64 Prepares on ext4: cowsnap / overlayfs, p50",
            [latency("burst", 64, "prepare", "p50_ms", "containerd"),
             latency("burst", 64, "prepare", "p50_ms", "containerd", "overlayfs")], 1, " x")
-    for call, target in (("stat", 0.15), ("mounts", 0.15), ("usage", 0.15), ("commit", 0.6), ("remove", 0.6), ("prepare", 1)):
-        v.most(f"own socket, one client: {call}, p50", [latency("calls", 1, call, "p50_ms")], target, " ms")
+    for mode, call, target in (("looks", "stat", 0.15), ("looks", "mounts", 0.15), ("looks", "usage", 0.15),
+                               ("calls", "commit", 0.6), ("calls", "remove", 0.6), ("calls", "prepare", 1)):
+        v.most(f"own socket, one client: {call}, p50", [latency(mode, 1, call, "p50_ms")], target, " ms")
     v.most("own socket, 16 clients: prepare, p99", [latency("calls", 16, "prepare", "p99_ms")], 20, " ms")
 
 

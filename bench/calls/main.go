@@ -37,7 +37,7 @@ var (
 	cycles      = flag.Int("cycles", 200, "cycles in all, after as many again by one tenth to warm up")
 	files       = flag.Int("files", 5000, "files of the parent, made when it is not there")
 	parent      = flag.String("parent", "", "key of the parent (default: made of -files)")
-	mode        = flag.String("mode", "cycle", "cycle, calls (cycles with a call of Mounts and one of gRPC's health), burst (Prepares only, all at once), fill or list")
+	mode        = flag.String("mode", "cycle", "cycle, calls (cycles with a call of Mounts and one of gRPC's health), looks (Stat, Mounts, Usage and health of one snapshot, again and again), burst (Prepares only, all at once), fill or list")
 	pause       = flag.Duration("pause", 0, "rest before what is measured begins, for a burst")
 )
 
@@ -117,16 +117,20 @@ func (b *bench) timed(call string, f func() error) {
 	b.took.add(call, time.Since(start))
 }
 
+// look makes the calls that only read. THOROUGH: one of Mounts, too, and one that asks for nothing.
+func (b *bench) look(key string, thorough bool) {
+	b.timed("stat", func() error { _, err := b.sn.Stat(b.ctx, key); return err })
+	if thorough {
+		b.timed("health", func() error { _, err := b.health.Check(b.ctx, &health.HealthCheckRequest{}); return err })
+		b.timed("mounts", func() error { _, err := b.sn.Mounts(b.ctx, key); return err })
+	}
+	b.timed("usage", func() error { _, err := b.sn.Usage(b.ctx, key); return err })
+}
+
 func (b *bench) cycle(number int64) {
 	active, committed := fmt.Sprintf("a-%d-%d", b.run, number), fmt.Sprintf("c-%d-%d", b.run, number)
 	b.timed("prepare", func() error { _, err := b.sn.Prepare(b.ctx, active, b.parent, keep); return err })
-	b.timed("stat", func() error { _, err := b.sn.Stat(b.ctx, active); return err })
-	if *mode == "calls" {
-		// what a call takes that asks for nothing
-		b.timed("health", func() error { _, err := b.health.Check(b.ctx, &health.HealthCheckRequest{}); return err })
-		b.timed("mounts", func() error { _, err := b.sn.Mounts(b.ctx, active); return err })
-	}
-	b.timed("usage", func() error { _, err := b.sn.Usage(b.ctx, active); return err })
+	b.look(active, *mode == "calls")
 	b.timed("commit", func() error { return b.sn.Commit(b.ctx, committed, active, keep) })
 	b.timed("remove", func() error { return b.sn.Remove(b.ctx, committed) })
 }
@@ -197,6 +201,12 @@ func main() {
 		b.took.of = map[string][]time.Duration{}
 		took = b.together(*clients, *clients, b.prepare)
 		b.removeBurst(*clients)
+	case "looks":
+		key := fmt.Sprintf("l-%d", b.run)
+		_, err := sn.Prepare(ctx, key, name, keep)
+		must(err)
+		took = b.together(*clients, *cycles, func(int64) { b.look(key, true) })
+		must(sn.Remove(ctx, key))
 	case "fill":
 		took = b.together(*clients, *cycles, b.prepare)
 	case "list":
