@@ -202,8 +202,8 @@ struct backend_ops {
                  struct reason *why);
 
     /* May be absent. The same of a pool that no backend is open on, neither mounted nor active.
-     * CONDITION_NOT_FOUND: none was made; CONDITION_PRECONDITION: it is mounted or active, so that
-     * open() with POOL_ACTIVE and check() are the way. */
+     * CONDITION_NOT_FOUND: none was made; CONDITION_PRECONDITION: it is not at rest, or only open()
+     * can tell: so open() with POOL_ACTIVE and check() are the way. */
     int (*check_idle)(const struct backend_options *options, const atomic_bool *cancel,
                       struct pool_verdict *verdict, struct reason *why);
 };

@@ -13,9 +13,6 @@
 /* How long a stream waits for a caller that does not read: a worker is held meanwhile. */
 #define PATIENCE_SECONDS 30
 
-#define call_of(pointer, member)                                                                   \
-    ((struct call *)(void *)((char *)(pointer)-offsetof(struct call, member)))
-
 static void drop(struct call *call)
 {
     if (atomic_fetch_sub(&call->waits_for, 1) == 1)

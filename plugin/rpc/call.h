@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What a completion queue gives back. DONE runs on the thread that polls, and blocks only where
  * another can take over (pollers.h). Who hands a tag to gRPC calls tag_give() just before, and the
@@ -106,6 +107,10 @@ bool call_on_close(struct call *call, void (*notice)(struct call *call, void *co
 void call_finish(struct call *call, int result, const struct reason *why);
 
 /* ---- for the server ---- */
+
+/* The call that MEMBER at POINTER is part of. */
+#define call_of(pointer, member)                                                                   \
+    ((struct call *)(void *)((char *)(pointer)-offsetof(struct call, member)))
 
 /* A call to be filled by gRPC; NULL when memory is out. */
 struct call *call_new(void *owner, void (*ended)(struct call *));

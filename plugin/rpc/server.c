@@ -95,9 +95,6 @@ struct server {
 static void arrived_done(struct tag *tag, bool ok);
 static void run_job(struct job *job);
 
-#define call_of(pointer, member)                                                                   \
-    ((struct call *)(void *)((char *)(pointer)-offsetof(struct call, member)))
-
 static int slot_arm(struct slot *slot);
 
 static void arm_again(struct server *server)

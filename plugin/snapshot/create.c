@@ -78,7 +78,7 @@ static int check_free(struct store_txn *txn, struct bytes key, struct reason *wh
 static int check_shared(struct store_txn *txn, const struct creation *creation, struct reason *why)
 {
     const struct bytes *ref =
-        labels_get(creation->labels, creation->label_count, bytes_of(LABEL_REF));
+        label_value(creation->labels, creation->label_count, bytes_of(LABEL_REF));
     struct record there;
     int result;
 

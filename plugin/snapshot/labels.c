@@ -66,16 +66,6 @@ int labels_clean(struct arena *arena, const struct label *labels, size_t count,
     return 0;
 }
 
-const struct bytes *labels_get(const struct label *labels, size_t count, struct bytes key)
-{
-    const struct label wanted = {.key = key};
-    const struct label *found = NULL;
-
-    if (count > 0)
-        found = bsearch(&wanted, labels, count, sizeof(*labels), by_key);
-    return found ? &found->value : NULL;
-}
-
 /* What the mask names: each "labels.<key>" as that label becomes, its value empty when NEWER lacks
  * it, into NAMED, which has room for all; or *WHOLE, when "labels" stands among them. */
 static int read_mask(const struct label *newer, size_t newer_count, const struct bytes *paths,
@@ -99,7 +89,7 @@ static int read_mask(const struct label *newer, size_t newer_count, const struct
                           "field %s cannot be updated: only \"labels\" and \"labels.<key>\" can",
                           quoted(paths[i]));
         key = bytes_from(paths[i].data + prefix.length, paths[i].length - prefix.length);
-        value = labels_get(newer, newer_count, key);
+        value = label_value(newer, newer_count, key);
         named[(*named_count)++] = (struct label){key, value ? *value : (struct bytes){0}};
     }
     return 0;
@@ -128,7 +118,7 @@ int labels_update(struct arena *arena, const struct label *old, size_t old_count
         return outcome;
     qsort(named, named_count, sizeof(*named), by_key);
     for (size_t i = 0; i < old_count; i++)
-        if (!labels_get(named, named_count, old[i].key))
+        if (!label_value(named, named_count, old[i].key))
             merged[count++] = old[i];
     memcpy(merged + count, named, named_count * sizeof(*named));
     *result = merged;

@@ -15,7 +15,6 @@
 
 #define LABEL_LIMIT                                                                                \
     4096u /* bytes of a key and its value together (containerd, labels/validate.go) */
-#define LABEL_REF "containerd.io/snapshot.ref"
 
 /* Sorted, one of each key, empty values left out. What is in *CLEAN borrows
  * the bytes of LABELS; the array is the arena's. CONDITION_INVALID for a label over the limit. */
@@ -29,8 +28,5 @@ int labels_update(struct arena *arena, const struct label *old, size_t old_count
                   const struct label *newer, size_t newer_count, const struct bytes *paths,
                   size_t path_count, const struct label **result, size_t *result_count,
                   struct reason *why);
-
-/* The value of KEY in sorted LABELS; NULL when it has none. */
-const struct bytes *labels_get(const struct label *labels, size_t count, struct bytes key);
 
 #endif

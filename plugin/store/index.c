@@ -7,8 +7,6 @@
 #include <inttypes.h>
 #include <openssl/sha.h>
 
-#define REF_LABEL "containerd.io/snapshot.ref" /* names a snapshot across stores */
-
 _Static_assert(INDEX_DIGEST == SHA256_DIGEST_LENGTH, "an entry has room for a SHA-256");
 
 struct packed_id id_pack(uint64_t id)
@@ -74,13 +72,19 @@ static int ref_entry(struct bytes ref, uint64_t parent, struct index_entry *entr
     return result;
 }
 
+/* What a committed record is found by across stores; NULL when by nothing. */
+static const struct bytes *ref_of(const struct record *record)
+{
+    if (record->kind != SNAPSHOT_COMMITTED)
+        return NULL;
+    return label_value(record->labels, record->label_count, bytes_of(LABEL_REF));
+}
+
 static int entry_of_ref(const struct record *record, struct index_entry *entry, struct reason *why)
 {
-    struct bytes ref;
+    const struct bytes *ref = ref_of(record);
 
-    if (record->kind != SNAPSHOT_COMMITTED || !record_label(record, bytes_of(REF_LABEL), &ref))
-        return 0;
-    return ref_entry(ref, record->parent, entry, why);
+    return ref ? ref_entry(*ref, record->parent, entry, why) : 0;
 }
 
 static MDB_val entry_value(struct index_entry *entry)
@@ -226,10 +230,9 @@ int store_next_child(struct store_txn *txn, uint64_t parent, uint64_t from, stru
 /* Whether RECORD is what store_find_ref() was asked for; digests could be equal. */
 static bool has_ref(const struct record *record, struct bytes ref, uint64_t parent)
 {
-    struct bytes value;
+    const struct bytes *value = ref_of(record);
 
-    return record->kind == SNAPSHOT_COMMITTED && record->parent == parent &&
-           record_label(record, bytes_of(REF_LABEL), &value) && bytes_equal(value, ref);
+    return value && record->parent == parent && bytes_equal(*value, ref);
 }
 
 int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, struct record *record,

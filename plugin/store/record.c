@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 typedef Cowsnap__Store__V1__Record RecordMessage;
 typedef Cowsnap__Store__V1__StoredLabel LabelMessage;
@@ -166,23 +167,16 @@ int record_unpack(struct bytes packed, uint64_t id, struct arena *arena, struct 
     return 0;
 }
 
-bool record_label(const struct record *record, struct bytes key, struct bytes *value)
+static int by_key(const void *key, const void *label)
 {
-    size_t low = 0;
-    size_t high = record->label_count;
+    return bytes_compare(*(const struct bytes *)key, ((const struct label *)label)->key);
+}
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = bytes_compare(record->labels[middle].key, key);
+const struct bytes *label_value(const struct label *labels, size_t count, struct bytes key)
+{
+    const struct label *found = NULL;
 
-        if (order == 0) {
-            *value = record->labels[middle].value;
-            return true;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return false;
+    if (count > 0)
+        found = bsearch(&key, labels, count, sizeof(*labels), by_key);
+    return found ? &found->value : NULL;
 }

@@ -22,7 +22,4 @@ int record_pack(const struct record *record, struct arena *arena, struct bytes *
 int record_unpack(struct bytes packed, uint64_t id, struct arena *arena, struct record *record,
                   struct reason *why);
 
-/* The label's value; false when the record has none of that key. */
-bool record_label(const struct record *record, struct bytes key, struct bytes *value);
-
 #endif

@@ -38,6 +38,11 @@ struct label {
     struct bytes key, value;
 };
 
+#define LABEL_REF "containerd.io/snapshot.ref" /* names a snapshot across stores; containerd's */
+
+/* The value of KEY in LABELS, which are sorted by key; NULL when none has it. */
+const struct bytes *label_value(const struct label *labels, size_t count, struct bytes key);
+
 /* A snapshot as it is stored. Bytes are borrowed: from the caller when put, from the transaction
  * when got (valid until its function returns). */
 struct record {
@@ -98,8 +103,7 @@ int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, stru
  * cannot be read (-EBADMSG), RECORD's id is set all the same, so that a walk can go on behind it;
  * it is 0 when it is the store itself that fails. */
 int store_next(struct store_txn *txn, uint64_t from, struct record *record, struct reason *why);
-/* A committed record with that parent whose label containerd.io/snapshot.ref is REF; the lowest id.
- */
+/* A committed record with that parent whose label LABEL_REF is REF; the lowest id. */
 int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, struct record *record,
                    struct reason *why);
 /* Whether any record has ID for its parent: 0 when one has, CONDITION_NOT_FOUND when none. */

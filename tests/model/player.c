@@ -119,7 +119,7 @@ static struct sight sight_of(const struct snapshot_info *info)
 
     for (int label = 0; label < HISTORY_LABELS; label++) {
         const struct bytes *value =
-            labels_get(info->labels, info->label_count, bytes_of(label_keys[label]));
+            label_value(info->labels, info->label_count, bytes_of(label_keys[label]));
 
         sight.labels[label] = value && value->length == 1 ? (uint8_t)(value->data[0] - '0') : 0;
     }

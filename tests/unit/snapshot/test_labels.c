@@ -54,9 +54,9 @@ static void labels_are_sorted_and_empty_values_dropped(void **state)
     (void)state;
     assert_int_equal(labels_clean(&arena, given, 3, &clean, &count, NULL), 0);
     assert_labels(clean, count, "a=1;b=2;");
-    assert_non_null(labels_get(clean, count, bytes_of("b")));
-    assert_null(labels_get(clean, count, bytes_of("c")));
-    assert_null(labels_get(NULL, 0, bytes_of("c")));
+    assert_non_null(label_value(clean, count, bytes_of("b")));
+    assert_null(label_value(clean, count, bytes_of("c")));
+    assert_null(label_value(NULL, 0, bytes_of("c")));
     arena_clear(&arena);
 }
 

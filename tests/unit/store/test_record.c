@@ -217,18 +217,12 @@ static void random_damage_is_survived(void **state)
 
 static void a_label_is_found_by_its_key(void **state)
 {
-    struct record record = full_record();
-    struct bytes value;
-
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
-        assert_true(record_label(&record, some_labels[i].key, &value));
-        assert_true(bytes_equal(value, some_labels[i].value));
-    }
-    assert_false(record_label(&record, bytes_of("aa"), &value));
-    assert_false(record_label(&record, bytes_of(""), &value));
-    record.label_count = 0;
-    assert_false(record_label(&record, bytes_of("a"), &value));
+    for (size_t i = 0; i < 3; i++)
+        assert_ptr_equal(label_value(some_labels, 3, some_labels[i].key), &some_labels[i].value);
+    assert_null(label_value(some_labels, 3, bytes_of("aa")));
+    assert_null(label_value(some_labels, 3, bytes_of("")));
+    assert_null(label_value(NULL, 0, bytes_of("a")));
 }
 
 int main(void)
