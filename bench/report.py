@@ -20,6 +20,7 @@ QUIET = 10  # percent of a core that others may use before the start; above it a
 
 
 STAGES = ("inflate", "hash", "parse", "hand", "write", "sync")  # as `cowsnap stages` names them
+ENGINES = ("plain", "io_uring")
 
 
 class Results:
@@ -73,6 +74,10 @@ class Results:
 
     def take_costs(self, m):
         self.figures["costs", m["cores"], m["entries"], m["bytes"]].append(m["ms"])
+
+    def take_engines(self, m):
+        for figure in ("processor_ms", "ms"):
+            self.figures["engines", m["system"], m["engine"], m["writers"], figure].append(m[figure])
 
     def take_growth(self, m):
         count = m["snapshots"]
@@ -227,6 +232,14 @@ def judge_calls(v):
     v.most("own socket, 16 clients: prepare, p99", [latency("calls", 16, "prepare", "p99_ms")], 20, " ms")
 
 
+def judge_engines(v):
+    # Each with the number of writers that serves it best; "auto" takes plain calls on either system.
+    for system in ("btrfs", "ext4"):
+        v.most(f"engines, {system}: plain calls / io_uring, seconds",
+               [("engines", system, engine, writers, "ms") for engine in ENGINES for writers in (1, 2, 3)], 1, " x",
+               lambda *ms: min(ms[:3]) / min(ms[3:]))
+
+
 def judge_growth(r, v):
     counts = r.counts()
     if len(counts) < 2:
@@ -298,6 +311,7 @@ def print_tables(r):
         table("Growth: p50 in ms, by snapshots present",
               ["snapshots", "prepare", "stat", "mounts", "usage", "(health)", "commit", "remove", "list", "start", "resident KiB"], rows)
     print_costs(r)
+    print_engines(r)
     print_thin(r)
     if any(r.noisy(*key) for key in r.figures):
         print(f"\n  ~ the middle half of the rounds (of two or three, all) lies more than {NOISE:.0%} apart")
@@ -316,6 +330,13 @@ def print_costs(r):
         took = r.median("unpack", image, "cowsnap", "ms")
         said = models[-1].of(layers, r.median("floor", image, "entries"), r.median("floor", image, "bytes") / 2**20)
         print(f"  image {image}: the fit says {said / 1e3:.2f} s for {layers:g} layers, containerd took {took / 1e3:.2f} s")
+
+
+def print_engines(r):
+    keys = sorted(key[1:4] for key in r.figures if key[0] == "engines" and key[4] == "ms")
+    if keys:
+        table("Engines: one layer of many small files, in memory", ["system", "engine", "writers", "seconds", "processor s"],
+              [[*key] + [figure(r, "engines", *key, f, scale=1e-3, digits=2) for f in ("ms", "processor_ms")] for key in keys])
 
 
 def print_thin(r):
@@ -376,6 +397,7 @@ def main():
     v = Verdicts(r)
     judge_unpack(r, v)
     judge_calls(v)
+    judge_engines(v)
     judge_growth(r, v)
     judge_thin(v)
     print(f"{r.machine['cores']} cores, Linux {r.machine['kernel']}")
