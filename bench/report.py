@@ -20,7 +20,6 @@ QUIET = 10  # percent of a core that others may use before the start; above it a
 
 
 STAGES = ("inflate", "hash", "parse", "hand", "write", "sync")  # as `cowsnap stages` names them
-ENGINES = ("plain", "io_uring")
 
 
 class Results:
@@ -226,18 +225,19 @@ def judge_calls(v):
     v.most("burst of 64 Prepares on ext4: cowsnap / overlayfs, p50",
            [latency("burst", 64, "prepare", "p50_ms", "containerd"),
             latency("burst", 64, "prepare", "p50_ms", "containerd", "overlayfs")], 1, " x")
-    for mode, call, target in (("looks", "stat", 0.15), ("looks", "mounts", 0.15), ("looks", "usage", 0.15),
-                               ("calls", "commit", 0.6), ("calls", "remove", 0.6), ("calls", "prepare", 1)):
-        v.most(f"own socket, one client: {call}, p50", [latency(mode, 1, call, "p50_ms")], target, " ms")
+    for call in ("stat", "mounts", "usage"):
+        v.most(f"own socket, one client that only looks: {call}, p50", [latency("looks", 1, call, "p50_ms")], 0.15, " ms")
+        v.most(f"own socket, one client: {call}, p50", [latency("calls", 1, call, "p50_ms")], 0.15, " ms")
+    for call, target in (("commit", 0.6), ("remove", 0.6), ("prepare", 1)):
+        v.most(f"own socket, one client: {call}, p50", [latency("calls", 1, call, "p50_ms")], target, " ms")
     v.most("own socket, 16 clients: prepare, p99", [latency("calls", 16, "prepare", "p99_ms")], 20, " ms")
 
 
 def judge_engines(v):
-    # Each with the number of writers that serves it best; "auto" takes plain calls on either system.
+    # "auto" takes plain calls on either system, and two writers or more. What differs by a twentieth is equal.
     for system in ("btrfs", "ext4"):
-        v.most(f"engines, {system}: plain calls / io_uring, seconds",
-               [("engines", system, engine, writers, "ms") for engine in ENGINES for writers in (1, 2, 3)], 1, " x",
-               lambda *ms: min(ms[:3]) / min(ms[3:]))
+        v.most(f"engines, {system}, two writers: plain calls / io_uring, seconds",
+               [("engines", system, engine, 2, "ms") for engine in ("plain", "io_uring")], 1.05, " x")
 
 
 def judge_growth(r, v):

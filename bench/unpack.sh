@@ -114,14 +114,13 @@ unpack_run() {
     cowsnapd_stop
 }
 
-# unpack_who IMAGE ROUND: who unpacks it; the peers are measured on gzip, as everywhere. What others did before,
-# and how much of it is given back to the disk, moves a time by a tenth: so zstd is held against the same in gzip
-# right beside it.
+# unpack_who IMAGE ROUND: who unpacks it, in turn; the peers are measured on gzip, as everywhere. zstd is held
+# against the same in gzip right beside it.
 unpack_who() {
     case $1 in
     zstd) in_turn "$2" cowsnap cowsnap-gzip ;;
-    large) echo cowsnap dd ;;
-    *) echo builtin-btrfs cowsnap floor overlayfs overlayfs-cowsnap native ;;
+    large) in_turn "$2" cowsnap dd ;;
+    *) in_turn "$2" builtin-btrfs cowsnap floor overlayfs overlayfs-cowsnap native ;;
     esac
 }
 

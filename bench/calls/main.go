@@ -205,6 +205,8 @@ func main() {
 		key := fmt.Sprintf("l-%d", b.run)
 		_, err := sn.Prepare(ctx, key, name, keep)
 		must(err)
+		b.together(*clients, *cycles/10+1, func(int64) { b.look(key, true) })
+		b.took.of = map[string][]time.Duration{}
 		took = b.together(*clients, *cycles, func(int64) { b.look(key, true) })
 		must(sn.Remove(ctx, key))
 	case "fill":
