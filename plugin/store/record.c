@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 typedef Cowsnap__Store__V1__Record RecordMessage;
 typedef Cowsnap__Store__V1__StoredLabel LabelMessage;
@@ -165,18 +164,4 @@ int record_unpack(struct bytes packed, uint64_t id, struct arena *arena, struct 
     if (flaw)
         return damaged(id, flaw, why);
     return 0;
-}
-
-static int by_key(const void *key, const void *label)
-{
-    return bytes_compare(*(const struct bytes *)key, ((const struct label *)label)->key);
-}
-
-const struct bytes *label_value(const struct label *labels, size_t count, struct bytes key)
-{
-    const struct label *found = NULL;
-
-    if (count > 0)
-        found = bsearch(&key, labels, count, sizeof(*labels), by_key);
-    return found ? &found->value : NULL;
 }
