@@ -143,15 +143,11 @@ unpack_as() {
     native) unpack_differ walking && unpack_once "$who" native "$image" "$digest" "$RIG_DIR/ext4" ;;
     overlayfs) unpack_differ walking && unpack_once "$who" overlayfs "$image" "$digest" "$RIG_DIR/ext4" ;;
     overlayfs-cowsnap) unpack_differ cowsnap && unpack_once "$who" overlayfs "$image" "$digest" "$RIG_DIR/ext4" ;;
-    cowsnap)
+    cowsnap | cowsnap-gzip)
+        [ "$who" = cowsnap ] || digest=$(unpack_digest gzip)
         unpack_differ cowsnap
         cowsnapd_stop && cowsnapd_again # so that its peak memory is of this run
         unpack_once "$who" cowsnap "$image" "$digest" "$unpack_pool"
-        ;;
-    cowsnap-gzip)
-        unpack_differ cowsnap
-        cowsnapd_stop && cowsnapd_again
-        unpack_once "$who" cowsnap "$image" "$(unpack_digest gzip)" "$unpack_pool"
         ;;
     dd) unpack_dd "$image" ;;
     floor) unpack_floor "$image" "$digest" ;;

@@ -220,9 +220,9 @@ rig_tool() {
     echo "$built"
 }
 
-# rig_go_verdict TITLE LOG DEPTH STATUS [ASIDE]: counts the checks of a test binary's LOG (DEPTH: top for whole tests, all for
-# their parts as well), shows what failed, and ends in the lines that test.sh reads. Fails when anything did, and
-# when nothing was checked. ASIDE is a test that has no meaning here: its skip is told and not counted.
+# rig_go_verdict TITLE LOG DEPTH STATUS [ASIDE]: counts the checks of a test binary's LOG (DEPTH: top for whole tests,
+# all for their parts as well), shows what failed, and ends in the lines that test.sh reads. Fails when anything did,
+# and when nothing was checked. ASIDE is a test that has no meaning here: its skip is told and not counted.
 rig_go_verdict() {
     local title=$1 log=$2 indent='' status=$4 without=${5:-} passed failed skipped aside=''
     [ "$3" = top ] || indent=' *'
