@@ -33,7 +33,6 @@ int apply_init(struct apply *apply, struct tree *tree, const struct layer_reques
         .tree = tree,
         .whiteouts = request->whiteouts,
         .early = request->sync,
-        .cancel = request->cancel,
         .refuse_devices = request->refuse_devices,
         .result = result,
         .uid = geteuid(),
@@ -46,13 +45,6 @@ int apply_init(struct apply *apply, struct tree *tree, const struct layer_reques
 void apply_deinit(struct apply *apply)
 {
     spill_list_deinit(&apply->directories);
-}
-
-static int apply_cancelled(const struct apply *apply, struct reason *why)
-{
-    if (apply->cancel && atomic_load_explicit(apply->cancel, memory_order_relaxed))
-        return refuse(why, CONDITION_CANCELLED, "unpacking the layer was cancelled");
-    return 0;
 }
 
 /* What ENTRY says, for an inode that is made new in PARENT: owner and mode may be right at once. A
@@ -293,7 +285,7 @@ static int apply_file_data(struct apply *apply, const struct entry *entry,
         int result = tar_reader_data(reader, &run, why);
 
         if (!result)
-            result = apply_cancelled(apply, why);
+            result = tree_cancelled(apply->tree, why);
         if (!result && apply->tree->manifest) {
             *sum = content_sum_zeros(*sum, (run.length ? run.offset : entry->size) - at);
             *sum = content_sum_add(*sum, run.data, run.length);
@@ -420,7 +412,7 @@ int apply_entry(struct apply *apply, const struct entry *entry, struct tar_reade
 {
     uint64_t inodes = apply->tree->inodes;
     char clean[PATH_ROOM];
-    int result = apply_cancelled(apply, why);
+    int result = tree_begin_entry(apply->tree, why);
 
     if (!result)
         result = room_take(&apply->room, apply_weight(entry), why);
@@ -495,7 +487,7 @@ int apply_finish(struct apply *apply, struct reason *why)
             break;
         result = spill_list_take(&apply->directories, name, record.length, &got, why);
         if (!result)
-            result = apply_cancelled(apply, why);
+            result = tree_cancelled(apply->tree, why);
         name[record.length] = '\0';
         if (!result)
             result = apply_directory_times(apply, name, record.times, why);

@@ -17,7 +17,6 @@
 struct apply {
     struct tree *tree;
     enum whiteout_style whiteouts;
-    const atomic_bool *cancel; /* may be NULL */
     bool early;                /* large files: start to write them back, all is synced at the end */
     struct layer_result *result; /* entries and file_bytes are counted here */
     bool refuse_devices;

@@ -180,6 +180,26 @@ int path_open(const struct path_root *root, const char *resolved, int flags)
     return path_openat2(root->fd, resolved, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
+/* NAME is looked up from the root: each of its components is a step. */
+static int path_count_steps(const struct path_root *root, const char *name, struct reason *why)
+{
+    uint64_t steps = 1;
+
+    if (!root->steps)
+        return 0;
+    for (const char *at = name; *at; at++)
+        steps += *at == '/';
+    if (steps > *root->steps) {
+        *root->steps = 0;
+        return refuse(why, CONDITION_INVALID,
+                      "the names of the layer lead through too many folders and symlinks, the last "
+                      "of them %s; the layer must be built anew",
+                      quoted(bytes_of(name)));
+    }
+    *root->steps -= steps;
+    return 0;
+}
+
 /* Reads the symlink at the tree name NAME into TARGET. *LINK tells whether there is one; a name
  * that does not exist is none. */
 static int path_read_link(const struct path_root *root, const char *name, bool *link,
@@ -245,7 +265,9 @@ static int path_pass(const struct path_root *root, const char *from, char to[sta
             return refuse(why, CONDITION_INVALID,
                           "%s leads through more than %u symlinks, or in a circle",
                           quoted(bytes_of(from)), PATH_LINKS_LIMIT);
-        result = path_read_link(root, candidate, &link, target, why);
+        result = path_count_steps(root, candidate, why);
+        if (!result)
+            result = path_read_link(root, candidate, &link, target, why);
         if (result)
             return result;
         if (!link) {

@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define PATH_ROOM PATH_MAX    /* bytes a tree name takes at most, with its NUL */
 #define PATH_LINKS_LIMIT 255u /* symlinks followed for one name; as containerd */
@@ -25,6 +26,8 @@ struct path_root {
     int fd;          /* the target, opened for reading; borrowed */
     bool components; /* go component by component, without openat2; path_root_init() sets it where
                         the kernel or a filter has none; tests set it too */
+    uint64_t *steps; /* folders that may still be passed by path_resolve(); NULL: any number. A name
+                        of 4 KiB that leads through symlinks passes some 80 million */
 };
 
 /* Looks whether openat2(2) works here (ENOSYS before Linux 5.6; EPERM under some seccomp filters).
@@ -40,8 +43,8 @@ const char *path_base(const char *tree_name, size_t *folder_length);
 
 /* Follows the symlinks in NAME (any text, the last component included) inside the target. What does
  * not exist is taken as it is spelt. The order of steps is that of continuity's fs.RootPath, on
- * which the outcome of ".." behind a symlink depends. CONDITION_INVALID for a loop, and for a file
- * where a folder should be. */
+ * which the outcome of ".." behind a symlink depends. CONDITION_INVALID for a loop, for a file
+ * where a folder should be, and when the root's steps are used up. */
 int path_resolve(const struct path_root *root, const char *name, char resolved[static PATH_ROOM],
                  struct reason *why);
 

@@ -49,11 +49,14 @@ int tree_init(struct tree *tree, const struct layer_request *request, unsigned w
 
     memset(tree, 0, sizeof(*tree));
     tree->lowers = request->lowers;
+    tree->cancel = request->cancel;
+    tree->steps = TREE_STEPS_FIRST;
     tree->manifest = request->manifest;
     tree->fd = openat(request->target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tree->fd < 0)
         return failure(why, errno, "cannot open the folder to unpack into");
     path_root_init(&tree->root, tree->fd);
+    tree->root.steps = &tree->steps;
     result = name_set_new(&tree->names, tree->fd, NAME_SET_MEMORY, why);
     if (!result)
         result = directory_cache_new(&tree->cache, &tree->root, TREE_FOLDERS_OPEN, tree_no_umask(),
@@ -63,6 +66,19 @@ int tree_init(struct tree *tree, const struct layer_request *request, unsigned w
     if (result)
         tree_deinit(tree);
     return result;
+}
+
+int tree_cancelled(const struct tree *tree, struct reason *why)
+{
+    if (tree->cancel && atomic_load_explicit(tree->cancel, memory_order_relaxed))
+        return refuse(why, CONDITION_CANCELLED, "unpacking the layer was cancelled");
+    return 0;
+}
+
+int tree_begin_entry(struct tree *tree, struct reason *why)
+{
+    tree->steps += TREE_STEPS_ENTRY;
+    return tree_cancelled(tree, why);
 }
 
 void tree_deinit(struct tree *tree)
@@ -172,7 +188,11 @@ static int tree_removes(void *context, int folder, const char *folder_name, cons
     struct tree *tree = context;
     struct stat status;
     bool ours = false;
-    int result = directory
+    int result = tree_cancelled(tree, why);
+
+    if (result)
+        return result;
+    result = directory
                      ? name_set_has(tree->names, folder_name, name, NAME_OUR_FOLDER, &ours, why)
                      : tree_knows(tree, folder_name, name, &ours, why);
 
@@ -259,7 +279,8 @@ static int tree_remove_level(struct tree *tree, int parent, const char *name,
                 result = io_error(why, errno, "list the folder", folder_name);
             break;
         }
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+        result = tree_cancelled(tree, why);
+        if (result || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         result = tree_remove_other(tree, fd, folder_name, entry->d_name, &enter, why);
         if (result || !enter)

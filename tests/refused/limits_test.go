@@ -5,6 +5,7 @@ package conformance
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand"
 	"os"
@@ -77,6 +78,50 @@ func TestHugeSparseFiles(t *testing.T) {
 				active := key(t, "active")
 				err := apply(ctx, id, prepare(t, active, ""))
 				must(t, err)
+				must(t, shared.Remove(ctx, active))
+			})
+		})
+	}
+}
+
+// A name of 2,000 folders, reached through forty symlinks one after the other: looking it up passes some eighty million
+// folders. A layer that spells many of them ends after a while, and one that is only deep does not.
+func TestNamesThroughManyFolders(t *testing.T) {
+	symlink := func(name, target string) tar.Header {
+		return tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target}
+	}
+	deep := func(levels int) string { return strings.Repeat("a/", levels) }
+	for _, c := range []struct {
+		what   string
+		levels int
+		links  int
+		code   codes.Code
+	}{
+		{"through forty symlinks", 1900, 40, codes.InvalidArgument},
+		{"of 150 folders", 150, 1, codes.OK},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			entries := []tar.Header{{Name: deep(c.levels), Typeflag: tar.TypeDir, Mode: 0o755}, symlink("s0", ".")}
+			for i := 1; i < c.links; i++ {
+				entries = append(entries, symlink(fmt.Sprintf("s%d", i), fmt.Sprintf("s%d", i-1)))
+			}
+			for i := 0; i < 400; i++ { // in turn, so that no folder is the one before
+				entries = append(entries, file(fmt.Sprintf("s%d/%sx%d", c.links-1, deep(c.levels), i)),
+					file(fmt.Sprintf("s%d/%sa/x%d", c.links-1, deep(c.levels-2), i)))
+			}
+			id := store(t, archive(t, entries...))
+			leavesNoTrace(t, func() {
+				active := key(t, "active")
+				began := time.Now()
+				err := apply(ctx, id, prepare(t, active, ""))
+				if c.code == codes.OK {
+					must(t, err)
+				} else {
+					wantStatus(t, err, c.code, id.String(), "lead through too many folders and symlinks")
+					if took := time.Since(began); took > time.Minute {
+						t.Errorf("that took %v", took)
+					}
+				}
 				must(t, shared.Remove(ctx, active))
 			})
 		})

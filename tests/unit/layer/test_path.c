@@ -345,12 +345,38 @@ static void both_ways_agree_on_any_tree(void **state)
 
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, tree_rig_setup, tree_rig_teardown)
 
+/* Each look-up of a component starts at the root: 1 for "l", 1 + 2 for "a/b", 1 + 2 for it again. */
+static void folders_that_are_passed_are_counted(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    assert_int_equal(mkdirat(rig->fd, "a", 0755), 0);
+    assert_int_equal(mkdirat(rig->fd, "a/b", 0755), 0);
+    assert_int_equal(symlinkat("a/b", rig->fd, "l"), 0);
+    for (int components = 0; components < 2; components++) {
+        struct path_root root = root_of(rig, components);
+        char resolved[PATH_ROOM];
+        uint64_t steps = 10;
+
+        root.steps = &steps;
+        assert_int_equal(path_resolve(&root, "a/b", resolved, &rig->why), 0);
+        assert_int_equal(steps, 10 - 3);
+        assert_int_equal(path_resolve(&root, "l", resolved, &rig->why), 0);
+        assert_string_equal(resolved, "a/b");
+        assert_int_equal(steps, 10 - 3 - 4);
+        assert_int_equal(path_resolve(&root, "l", resolved, &rig->why), CONDITION_INVALID);
+        assert_non_null(strstr(rig->why.text, "too many folders and symlinks"));
+        assert_int_equal(steps, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_cleaned_as_go_does),
         cmocka_unit_test(a_name_that_does_not_fit_is_refused),
         cmocka_unit_test(the_base_is_what_follows_the_last_slash),
+        with_rig(folders_that_are_passed_are_counted),
         with_rig(symlinks_stay_inside),
         with_rig(dots_behind_a_symlink_are_of_where_it_leads),
         with_rig(what_does_not_exist_is_taken_as_spelt),
