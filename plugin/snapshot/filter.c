@@ -28,6 +28,7 @@ struct alternative { /* all its selectors must hold */
 struct filter { /* any of its alternatives must hold; none: everything matches */
     struct arena arena;
     struct alternative *alternatives;
+    unsigned selectors, expressions; /* how many */
 };
 
 #define PATH_PARTS_LIMIT 64
@@ -47,6 +48,14 @@ static int advance(struct parser *parser, struct reason *why)
 static int unexpected(const struct parser *parser, const char *message, struct reason *why)
 {
     return filter_refuse(&parser->scanner, parser->scanner.token_start, message, why);
+}
+
+static int too_much(const char *what, unsigned limit, struct reason *why)
+{
+    return refuse(why, CONDITION_INVALID,
+                  "the filters have more than %u %s: ask for less at once, or list all and choose "
+                  "from that",
+                  limit, what);
 }
 
 /* The text of a quoted token. Slashes and bars quote regular expressions only. */
@@ -124,8 +133,11 @@ static int parse_value(struct parser *parser, struct selector *selector, struct 
     if (result)
         return result;
     /* As containerd does: a malformed expression is no error of the call, it matches nothing. */
-    if (selector->operator== OPERATOR_MATCHES)
+    if (selector->operator== OPERATOR_MATCHES) {
+        if (parser->filter->expressions++ == FILTER_EXPRESSIONS)
+            return too_much("regular expressions", FILTER_EXPRESSIONS, why);
         selector->regex = regex_new(selector->value);
+    }
     return advance(parser, why);
 }
 
@@ -135,6 +147,8 @@ static int parse_selector(struct parser *parser, struct alternative *alternative
     struct selector *selector = arena_take(&parser->filter->arena, sizeof(*selector));
     int result;
 
+    if (parser->filter->selectors++ == FILTER_SELECTORS)
+        return too_much("conditions", FILTER_SELECTORS, why);
     if (!selector)
         return failure(why, ENOMEM, "read a filter");
     *selector = (struct selector){.next = alternative->selectors};

@@ -20,6 +20,21 @@ static int check(const struct label *label, struct reason *why)
                   quoted(label->key), label->key.length + label->value.length, LABEL_LIMIT);
 }
 
+/* A record whose labels are too many for an answer could not be listed any more, nor anything that
+ * is listed with it. */
+static int check_all(const struct label *labels, size_t count, struct reason *why)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < count; i++)
+        length += labels[i].key.length + labels[i].value.length;
+    if (length <= LABELS_LIMIT)
+        return 0;
+    return refuse(why, CONDITION_INVALID,
+                  "the %zu labels take %zu bytes in all; at most %u are allowed", count, length,
+                  LABELS_LIMIT);
+}
+
 /* Sorts LABELS in place and drops all but one of each key, and empty values. Which one of several
  * stays is open: a protobuf map that bears a key twice comes from no known client. */
 static size_t settle(struct label *labels, size_t count)
@@ -63,7 +78,7 @@ int labels_clean(struct arena *arena, const struct label *labels, size_t count,
     }
     *clean = copy;
     *clean_count = settle(copy, count);
-    return 0;
+    return check_all(copy, *clean_count, why);
 }
 
 /* What the mask names: each "labels.<key>" as that label becomes, its value empty when NEWER lacks
@@ -123,5 +138,5 @@ int labels_update(struct arena *arena, const struct label *old, size_t old_count
     memcpy(merged + count, named, named_count * sizeof(*named));
     *result = merged;
     *result_count = settle(merged, count + named_count);
-    return 0;
+    return check_all(merged, *result_count, why);
 }

@@ -15,9 +15,11 @@
 
 #define LABEL_LIMIT                                                                                \
     4096u /* bytes of a key and its value together (containerd, labels/validate.go) */
+#define LABELS_LIMIT (1u << 20) /* bytes of all of a snapshot's; ours */
 
 /* Sorted, one of each key, empty values left out. What is in *CLEAN borrows
- * the bytes of LABELS; the array is the arena's. CONDITION_INVALID for a label over the limit. */
+ * the bytes of LABELS; the array is the arena's. CONDITION_INVALID for a label over the limit, and for all
+ * together over theirs. */
 int labels_clean(struct arena *arena, const struct label *labels, size_t count,
                  const struct label **clean, size_t *clean_count, struct reason *why);
 

@@ -3,6 +3,9 @@
 #include "snapshot/info.h"
 #include "unit/cmocka_setup.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static const struct label labels[] = {
     {{(const uint8_t *)"containerd.io/gc.root", 21}, {(const uint8_t *)"now", 3}},
     {{(const uint8_t *)"foo", 3}, {(const uint8_t *)"bar baz", 7}},
@@ -152,6 +155,38 @@ static void malformed_filters_are_refused(void **state)
     }
 }
 
+/* COUNT times PART, and commas between. */
+static int parse_many(const char *part, size_t count, struct reason *why)
+{
+    size_t length = strlen(part);
+    char *text = malloc(count * (length + 1));
+    struct filter *filter = NULL;
+    struct bytes bytes;
+
+    for (size_t i = 0; i < count; i++) {
+        memcpy(text + i * (length + 1), part, length);
+        text[i * (length + 1) + length] = ',';
+    }
+    bytes = bytes_from(text, count * (length + 1) - 1);
+    int result = filter_parse(&filter, &bytes, 1, why);
+    filter_free(filter);
+    free(text);
+    return result;
+}
+
+static void a_filter_is_of_bounded_size(void **state)
+{
+    struct reason why = {0};
+
+    (void)state;
+    assert_int_equal(parse_many("name", FILTER_SELECTORS, &why), 0);
+    assert_int_equal(parse_many("name", FILTER_SELECTORS + 1, &why), CONDITION_INVALID);
+    assert_non_null(strstr(why.text, "more than 4096 conditions"));
+    assert_int_equal(parse_many("name~=a", FILTER_EXPRESSIONS, &why), 0);
+    assert_int_equal(parse_many("name~=a", FILTER_EXPRESSIONS + 1, &why), CONDITION_INVALID);
+    assert_non_null(strstr(why.text, "more than 64 regular expressions"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +199,7 @@ int main(void)
         cmocka_unit_test(escapes_are_those_of_go),
         cmocka_unit_test(a_malformed_expression_matches_nothing),
         cmocka_unit_test(malformed_filters_are_refused),
+        cmocka_unit_test(a_filter_is_of_bounded_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

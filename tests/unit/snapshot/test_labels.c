@@ -81,6 +81,43 @@ static void key_and_value_together_are_limited(void **state)
     free(value);
 }
 
+/* 300 labels of 3,500 bytes: each of its own is taken, and so are 299. */
+static void all_together_are_limited(void **state)
+{
+    enum { COUNT = 300, VALUE = 3500 };
+    char *value = malloc(VALUE), (*keys)[8] = calloc(COUNT, sizeof(*keys));
+    struct label *given = calloc(COUNT, sizeof(*given));
+    struct bytes mask;
+    struct arena arena = ARENA_EMPTY;
+    struct reason why = {0};
+    const struct label *clean;
+    size_t count;
+
+    (void)state;
+    memset(value, 'v', VALUE);
+    for (unsigned i = 0; i < COUNT; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "%03u", i);
+        given[i] = (struct label){bytes_of(keys[i]), bytes_from(value, VALUE)};
+    }
+    assert_int_equal(labels_clean(&arena, given, COUNT - 1, &clean, &count, &why), 0);
+    assert_int_equal(labels_clean(&arena, given, COUNT, &clean, &count, &why), CONDITION_INVALID);
+    assert_string_equal(why.text, "the 300 labels take 1050900 bytes in all; at most 1048576 are "
+                                  "allowed");
+    /* one more for a record that has 299 */
+    mask = bytes_of("labels.299");
+    assert_int_equal(labels_update(&arena, given, COUNT - 1, &given[COUNT - 1], 1, &mask, 1, &clean,
+                                   &count, &why),
+                     CONDITION_INVALID);
+    /* and one in the place of another */
+    mask = bytes_of("labels.000");
+    assert_int_equal(
+        labels_update(&arena, given, COUNT - 1, given, 1, &mask, 1, &clean, &count, &why), 0);
+    arena_clear(&arena);
+    free(given);
+    free(keys);
+    free(value);
+}
+
 static void update(const char *path1, const char *path2, const char *expected)
 {
     const struct label old[] = {label("a", "1"), label("b", "2")};
@@ -142,7 +179,7 @@ static void other_fields_cannot_be_updated(void **state)
  * worker's; then this test runs out of its time. */
 static void a_very_long_mask_takes_no_very_long_time(void **state)
 {
-    const size_t many = 400000;
+    const size_t many = 400000, kept = 100000; /* each key comes four times */
     char(*texts)[16] = calloc(many, sizeof(*texts));
     struct bytes *paths = calloc(many, sizeof(*paths));
     struct label *newer = calloc(many, sizeof(*newer));
@@ -153,15 +190,15 @@ static void a_very_long_mask_takes_no_very_long_time(void **state)
 
     (void)state;
     for (size_t i = 0; i < many; i++) {
-        snprintf(texts[i], sizeof(texts[i]), "labels.%06zu", many - 1 - i);
+        snprintf(texts[i], sizeof(texts[i]), "labels.%06zu", (many - 1 - i) % kept);
         paths[i] = bytes_of(texts[i]);
-        newer[i] = label(texts[i] + 7, "new");
+        newer[i] = label(texts[i] + 7, "n");
     }
     assert_int_equal(labels_update(&arena, old, 2, newer, many, paths, many, &result, &count, NULL),
                      0);
-    assert_int_equal(count, many + 1);
-    assert_labels(result, 2, "000000=new;000001=new;");
-    assert_labels(&result[many], 1, "x=1;");
+    assert_int_equal(count, kept + 1);
+    assert_labels(result, 2, "000000=n;000001=n;");
+    assert_labels(&result[kept], 1, "x=1;");
     arena_clear(&arena);
     free(newer);
     free(paths);
@@ -173,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(labels_are_sorted_and_empty_values_dropped),
         cmocka_unit_test(key_and_value_together_are_limited),
+        cmocka_unit_test(all_together_are_limited),
         cmocka_unit_test(the_mask_says_what_changes),
         cmocka_unit_test(other_fields_cannot_be_updated),
         cmocka_unit_test(a_very_long_mask_takes_no_very_long_time),
