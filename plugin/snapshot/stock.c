@@ -153,7 +153,7 @@ uint64_t stock_take(struct stock *stock, uint64_t parent, int64_t now, bool *low
                 id = take_clone(stock, i);
         if (id == 0)
             want_more(stock, demand);
-        *low = count_of(stock, parent) < (demand->wanted + 1) / 2;
+        *low = count_of(stock, parent) < (demand->wanted + 3) / 4;
     }
     pthread_mutex_unlock(&stock->lock);
     return id;

@@ -51,6 +51,23 @@ static void one_prepare_is_no_demand_and_two_are(void **state)
     assert_int_equal(parent, 7);
 }
 
+static void a_stock_is_low_when_less_than_a_quarter_is_left(void **state)
+{
+    bool low;
+
+    (void)state;
+    start(64);
+    take(7, 0);
+    take(7, 0);
+    assert_int_equal(fill(100), 8);
+    for (unsigned left = 7; left >= 2; left--) {
+        assert_int_not_equal(stock_take(&stock, 7, 0, &low), 0);
+        assert_false(low);
+    }
+    assert_int_not_equal(stock_take(&stock, 7, 0, &low), 0);
+    assert_true(low);
+}
+
 static void two_prepares_far_apart_are_none(void **state)
 {
     uint64_t parent;
@@ -189,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_end(one_prepare_is_no_demand_and_two_are),
+        with_end(a_stock_is_low_when_less_than_a_quarter_is_left),
         with_end(two_prepares_far_apart_are_none),
         with_end(a_clone_goes_to_one_and_to_its_parent_alone),
         with_end(who_runs_out_gets_more_up_to_half),
