@@ -24,6 +24,8 @@ static int run_pool_create(const struct arguments *arguments, struct reason *why
                       access.status->pool->path);
     if (result == 0 && arguments->word_count > 0)
         result = size_parse(bytes_of(arguments->words[0]), &access.config.pool.size, why);
+    if (result == 0) /* a size does not go with every pool */
+        result = config_check(&access.config, why);
     if (result == 0)
         result = pool_access_lock(&access, true, why);
     if (result == 0)

@@ -319,6 +319,17 @@ static int check_dm_thin(const struct config *config, struct reason *why)
     return 0;
 }
 
+/* The first setting of [dm_thin] that says something, or NULL. */
+static const char *setting_of_dm_thin(const struct config *config)
+{
+    return config->dm_thin.pool              ? "pool"
+           : config->dm_thin.data_device     ? "data_device"
+           : config->dm_thin.metadata_device ? "metadata_device"
+           : config->dm_thin.file_system     ? "file_system"
+           : config->dm_thin.volume_size > 0 ? "volume_size"
+                                             : NULL;
+}
+
 int config_check(const struct config *config, struct reason *why)
 {
     bool dm_thin = strcmp(config->backend, "dm-thin") == 0;
@@ -333,15 +344,12 @@ int config_check(const struct config *config, struct reason *why)
                       "pool.mount_type out");
     if (dm_thin)
         return check_dm_thin(config, why);
-    if (config->dm_thin.pool || config->dm_thin.data_device || config->dm_thin.metadata_device)
-        return refuse(
-            why, CONDITION_INVALID,
-            "dm_thin.%s does not go with backend \"%s\"; set backend = \"dm-thin\", or leave it "
-            "out",
-            config->dm_thin.pool          ? "pool"
-            : config->dm_thin.data_device ? "data_device"
-                                          : "metadata_device",
-            config->backend);
+    const char *of_dm_thin = setting_of_dm_thin(config);
+    if (of_dm_thin)
+        return refuse(why, CONDITION_INVALID,
+                      "dm_thin.%s does not go with backend \"%s\"; set backend = \"dm-thin\", or "
+                      "leave it out",
+                      of_dm_thin, config->backend);
     if (config->pool.path && config->pool.size > 0)
         return refuse(why, CONDITION_INVALID,
                       "pool.size is for the pool that the daemon makes itself and does not go with "

@@ -194,6 +194,19 @@ static int print(const char *text)
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* What is opened next must not become the standard error of a daemon that was started without one:
+ * the log would be written into it. */
+static void descriptors_begin(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct daemon daemon = {.root = ROOT_CLOSED, .manifests = -1};
@@ -209,13 +222,14 @@ int main(int argc, char **argv)
     if (options.version)
         return print("cowsnapd " COWSNAP_VERSION "\n");
 
+    descriptors_begin();
     umask(0); /* every mode is meant as it is written */
     signals_block();
     daemon.forget_volumes = options.forget_volumes;
     result = options_configure(&options, &daemon.config, &why);
-    if (result) { /* a value that is not allowed does not heal by itself, as a missing device may */
+    if (result) { /* what is refused here does not heal by itself, as a missing device may */
         config_clear(&daemon.config);
-        return complain(result == CONDITION_INVALID ? EXIT_USAGE : EXIT_FAILED, &why);
+        return complain(result > 0 ? EXIT_USAGE : EXIT_FAILED, &why);
     }
     log_setup(daemon.config.log.level, daemon.config.log.format);
     limits_raise();

@@ -23,6 +23,7 @@ void signals_block(void)
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* of a terminal, or of who thinks that it reloads the settings */
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 

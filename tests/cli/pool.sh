@@ -111,6 +111,9 @@ tool pool create 1MiB "${here[@]}"
 check 'a pool that is too small' is "$status $(grep -c 'pool.size 1048576 is too small' "$err")" '2 1'
 tool pool create wide "${here[@]}"
 check 'a size that is none' is "$status $(grep -c '^cowsnap: "wide" is no size' "$err")" '2 1'
+printf '[pool]\npath = "%s"\n' "$RIG_DIR" >"$RIG_DIR/folder.toml"
+tool pool create 1GiB --config "$RIG_DIR/folder.toml" --root "$root" --backend btrfs
+check 'a size for a folder' is "$status $(grep -c 'pool.size is for the pool that the daemon makes' "$err")" '2 1'
 tool pool create --config "$RIG_DIR/nowhere.toml"
 check 'settings that are not there' is "$([ "$status" != 0 ] && grep -c 'nowhere.toml' "$err")" 1
 

@@ -133,6 +133,9 @@ for row in 'cowsnapd: +[0-9.]+, process [0-9]+, up [0-9]+ s$' "address: +$COWSNA
     'waiting: +0 to be removed, [0-9]+ to be sealed$' 'ready clones: +[0-9]+$' 'layers in work: 0$' 'damaged: +0$'; do
     check "status shows $row" tool_says "^$row"
 done
+kill -HUP "$COWSNAPD_PID"
+tool status "${here[@]}" --json
+check 'a daemon that is told to hang up goes on' tool_json '.pid == $pid' --argjson pid "$COWSNAPD_PID"
 tool stages "${here[@]}"
 check 'stages shows what no layer has passed' tool_says '^write +0\.000 +0\.000'
 check 'stages counts layers' tool_says '^0 layers in 0\.000 s$'
@@ -422,4 +425,13 @@ for page in "$RIG_SOURCE"/docs/man/*; do
 done
 
 cowsnapd_stop
+
+# ---- a daemon without a standard output and error ----
+
+"$COWSNAPD" "${COWSNAPD_START[@]}" >&- 2>&- &
+COWSNAPD_PID=$! silent=$!
+rig_accepts "$COWSNAPD_SOCKET" "$COWSNAPD_PID" 60 || rig_fail 'cowsnapd did not start without a standard error'
+cowsnapd_stop
+check 'a daemon without a standard error writes its log into no file of its own' \
+    is "$(cat "$COWSNAPD_ROOT/lock")" "$silent"
 tool_verdict 'the tool'

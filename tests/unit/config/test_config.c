@@ -360,6 +360,10 @@ static void settings_that_do_not_go_together_are_refused(void **state)
         {"dm_thin.metadata_device = '/m'", "dm_thin.metadata_device does not go with backend "
                                            "\"btrfs\"; set backend = \"dm-thin\", or "
                                            "leave it out"},
+        {"dm_thin.file_system = 'xfs'", "dm_thin.file_system does not go with backend \"btrfs\"; "
+                                        "set backend = \"dm-thin\", or leave it out"},
+        {"dm_thin.volume_size = '20G'", "dm_thin.volume_size does not go with backend \"btrfs\"; "
+                                        "set backend = \"dm-thin\", or leave it out"},
         {"pool.path = '/p'\npool.size = '1G'",
          "pool.size is for the pool that the daemon makes itself and does not go with pool.path; "
          "leave one of them out"},
