@@ -78,8 +78,9 @@ int activation_note(struct thin_pool *pool, struct inventory_item *item, const c
  * A file system that was mounted when the power went has a journal to be replayed. Read-only mounts
  * are handed out without replay, since many views share one volume and none may write to it: they
  * would see what was on disk before. So it is replayed here, by a mount that is over at once. ext4
- * says in its superblock whether that is due; of xfs every volume is taken that this daemon did not
- * see before, which is one mount a volume and start.
+ * says in its superblock whether that is due; xfs does not, so each volume is taken whose device is
+ * made anew, unless it is a clone that nobody had yet. In a pool that cannot be written such a mount
+ * may fail, and with it a view that ext4 would have given.
  */
 static int activation_replay(struct thin_pool *pool, struct inventory_item *item, const char *path)
 {
@@ -130,12 +131,11 @@ enum activation {
 static int activation_make(struct thin_pool *pool, uint64_t id, const char *name)
 {
     struct device_state state;
-    char uuid[DEVICE_UUID], found[DEVICE_UUID];
-    int error = device_look(name, &state, found);
+    char uuid[DEVICE_UUID];
+    int error;
 
     name_volume_uuid(pool->name, id, uuid);
-    if (error == 0 && state.exists && strcmp(found, uuid) != 0)
-        return -EEXIST;
+    error = device_look_ours(name, uuid, &state);
     if (error == 0 && state.exists && !state.live) { /* an interrupted try */
         error = device_remove(name, false);
         state.exists = false;
@@ -195,6 +195,20 @@ static int activation_make_whole(struct thin_pool *pool, struct inventory_item *
     int error = activation_replay(pool, item, device_path(name, path));
     inventory_mark(&pool->inventory, item->id, error == 0);
     return error;
+}
+
+int activation_settle(struct thin_pool *pool, struct inventory_item *item, struct reason *why)
+{
+    struct superblock superblock;
+    struct device_state state;
+    char name[DEVICE_NAME], path[DEVICE_PATH];
+
+    name_volume(pool->name, item->id, name);
+    if (device_look(name, &state, NULL) != 0 || state.opened > 0 ||
+        activation_read(device_path(name, path), &superblock) != 0 || !superblock.dirty)
+        return 0;
+    inventory_mark(&pool->inventory, item->id, false);
+    return activation_begin(pool, item, why);
 }
 
 int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why)

@@ -88,7 +88,10 @@ static int base_fill(struct thin_pool *pool, const char *name, struct reason *wh
         return result;
     if (fsync(device) < 0)
         return thin_pool_failure(pool, why, errno, "write the base volume to disk");
-    int error = device_status(name, line, NULL, NULL);
+    int error = thin_pool_confirm(pool);
+    if (error != 0)
+        return thin_pool_failure(pool, why, -error, "write the base volume to disk");
+    error = device_status(name, line, NULL, NULL);
     if (error != 0 || !line_parse_thin_status(line, &pool->base_mapped))
         return failure(why, -error, "size of the base volume");
     pool->base_mapped /= pool->block_sectors;
@@ -98,11 +101,16 @@ static int base_fill(struct thin_pool *pool, const char *name, struct reason *wh
 int base_make(struct thin_pool *pool, bool replace, struct reason *why)
 {
     char name[DEVICE_NAME], uuid[DEVICE_UUID];
+    struct device_state state;
     int error, result;
 
     name_part(pool->name, "base", name);
     name_part_uuid(pool->name, "base", uuid);
-    error = device_remove(name, false);
+    error = device_look_ours(name, uuid, &state);
+    if (error == -EEXIST)
+        return device_refuse(name, why);
+    if (error == 0 && state.exists)
+        error = device_remove(name, false);
     if (error == 0 && replace)
         error = thin_pool_message(pool, "delete %u", THIN_ID_BASE);
     if (error == 0)

@@ -12,8 +12,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /*
  * Recovery ends every volume that the store does not know. So a pool belongs to one root, and says
@@ -64,14 +66,19 @@ static int stock_add(void *context, const struct metadata_device *device, struct
     return 0;
 }
 
-static int claim_hold(struct thin_pool *pool, struct reason *why)
+/* Makes the label's device, or only FINDs one that is there, and holds it. */
+static int claim_hold(struct thin_pool *pool, bool find, struct reason *why)
 {
     char name[DEVICE_NAME], uuid[DEVICE_UUID], path[DEVICE_PATH];
     struct device_state state;
 
     name_part(pool->name, "label", name);
     name_part_uuid(pool->name, "label", uuid);
-    int error = device_look(name, &state, NULL);
+    int error = device_look_ours(name, uuid, &state);
+    if (error == -EEXIST)
+        return device_refuse(name, why);
+    if (error == 0 && find && !state.live)
+        return 0;
     if (error == 0 && state.exists && !state.live) /* left by a start that was interrupted */
         error = device_remove(name, false);
     if (error == 0)
@@ -97,9 +104,11 @@ static int claim_write(struct thin_pool *pool, char *block, struct reason *why)
                       "the path of the root folder does not fit into the label of the pool %s: "
                       "choose one of less than %d bytes",
                       pool->name, LABEL_ROOT - 1);
-    if (pwrite(pool->owner, block, LABEL_BLOCK, 0) != LABEL_BLOCK || fsync(pool->owner) < 0)
-        return thin_pool_failure(pool, why, errno, "write the label of the pool %s", pool->name);
-    return 0;
+    int error = pwrite(pool->owner, block, LABEL_BLOCK, 0) != LABEL_BLOCK || fsync(pool->owner) < 0
+                    ? -errno
+                    : thin_pool_confirm(pool);
+    return error ? thin_pool_failure(pool, why, -error, "write the label of the pool %s", pool->name)
+                 : 0;
 }
 
 /* The label of a pool that has none yet. */
@@ -123,15 +132,27 @@ static int claim_begin(struct thin_pool *pool, const struct backend_options *opt
     return claim_write(pool, block, why);
 }
 
+/* By whatever name. The files of an embedded pool are below the root that has it
+ * (thin_pool_check_ground()), however that came to its name. */
+static bool claim_is_of_root(const struct thin_pool *pool, const struct backend_options *options)
+{
+    struct stat one, other;
+
+    return pool->origin == THIN_EMBEDDED || strcmp(pool->label.root, options->root_path) == 0 ||
+           (stat(pool->label.root, &one) == 0 && fstat(pool->root, &other) == 0 &&
+            one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
 static int claim_check(const struct thin_pool *pool, const struct backend_options *options,
                        struct reason *why)
 {
     const struct label *label = &pool->label;
 
-    if (strcmp(label->root, options->root_path) != 0)
+    if (!claim_is_of_root(pool, options))
         return refuse(why, CONDITION_INVALID,
                       "the pool %s belongs to the daemon whose root is %s, and this one's is %s: "
-                      "give each a pool of its own",
+                      "give each a pool of its own; if that folder was only moved, let its old "
+                      "name lead to it (`ln -s`)",
                       pool->name, quoted(bytes_of(label->root)),
                       quoted(bytes_of(options->root_path)));
     if (options->file_system && strcmp(label->file_system, options->file_system) != 0)
@@ -161,6 +182,8 @@ static int claim_label(struct thin_pool *pool, const struct backend_options *opt
                         pool->name);
     if (result == 0)
         result = claim_check(pool, options, why);
+    if (result == 0) /* it is, perhaps by another name; for messages from now on, not on the disk */
+        snprintf(pool->label.root, sizeof(pool->label.root), "%s", options->root_path);
     if (result != 0 || pool->label.ready)
         return result;
     STEP("dm-thin.label-begun");
@@ -207,6 +230,10 @@ int claim_pool(struct thin_pool *pool, const struct backend_options *options, st
     struct line_pool_status status;
     int result = thin_pool_look(pool, &status, why);
 
+    /* another daemon's pool is not even looked at: it may be at a check, for which it keeps the
+     * metadata snapshot that we would take for one that was left */
+    if (result == 0)
+        result = claim_hold(pool, true, why);
     if (result == 0)
         result = survey_pool(pool->name, pool->metadata, &pool->messages, stock_add, &stock, why);
     if (result != 0)
@@ -228,7 +255,8 @@ int claim_pool(struct thin_pool *pool, const struct backend_options *options, st
             return thin_pool_failure(pool, why, -error, "make the label of the pool %s",
                                      pool->name);
     }
-    result = claim_hold(pool, why);
+    if (pool->owner < 0)
+        result = claim_hold(pool, false, why);
     if (result == 0)
         result = claim_label(pool, options, &stock, why);
     return result ? result : claim_take_stock(pool, &stock, why);

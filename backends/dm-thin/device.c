@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 /*
  * Whose work a node under /dev/mapper is: udev's where it runs, and then we wait for it by a
@@ -39,6 +40,10 @@
 #define DEVICE_WARNING 4
 
 #define UDEV_SOCKET "/run/udev/control"
+/* udev itself gives up an event after 180 s; calls should be told of sooner. */
+#define UDEV_PATIENCE_NS (INT64_C(60) * 1000000000)
+#define UDEV_NAP_LEAST_NS 200000
+#define UDEV_NAP_MOST_NS 20000000
 
 static pthread_once_t device_once = PTHREAD_ONCE_INIT;
 static bool device_udev;
@@ -97,6 +102,29 @@ static int task_run(struct dm_task *task)
     return error ? -error : errno ? -errno : -EIO;
 }
 
+/* Until udev has done with the cookie. A worker of its that is killed never says so, and the
+ * library's own wait has no end: so we look again and again, less often as it lasts. */
+static void udev_wait(uint32_t cookie)
+{
+    struct timespec nap = {.tv_nsec = UDEV_NAP_LEAST_NS};
+    int64_t waited = 0;
+    int ready = 0;
+
+    while (dm_udev_wait_immediate(cookie, &ready) && !ready && waited < UDEV_PATIENCE_NS) {
+        nanosleep(&nap, NULL);
+        waited += nap.tv_nsec;
+        if (nap.tv_nsec < UDEV_NAP_MOST_NS)
+            nap.tv_nsec += nap.tv_nsec / 4;
+    }
+    if (ready)
+        return;
+    log_warn("udev has not answered for a device for %lld s: going on without it (is "
+             "systemd-udevd well?)",
+             (long long)(waited / 1000000000));
+    if (dm_udev_complete(cookie)) /* in its place: the wait is over at once */
+        dm_udev_wait(cookie);
+}
+
 /* Runs a task that makes or ends a device, and waits until udev, where it runs, has seen to it. */
 static int task_run_with_udev(struct dm_task *task)
 {
@@ -107,7 +135,7 @@ static int task_run_with_udev(struct dm_task *task)
         return -ENOMEM;
     int result = task_run(task);
     if (cookie)
-        dm_udev_wait(cookie);
+        udev_wait(cookie);
     return result;
 }
 
@@ -225,6 +253,22 @@ int device_look(const char *name, struct device_state *state, char uuid[DEVICE_U
     if (uuid && state->exists)
         task_uuid(task, uuid);
     return 0;
+}
+
+int device_look_ours(const char *name, const char *uuid, struct device_state *state)
+{
+    char found[DEVICE_UUID];
+    int error = device_look(name, state, found);
+
+    return error == 0 && state->exists && strcmp(found, uuid) != 0 ? -EEXIST : error;
+}
+
+int device_refuse(const char *name, struct reason *why)
+{
+    return refuse(why, CONDITION_INVALID,
+                  "the device %s is not cowsnap's, though it has the name of one that cowsnap "
+                  "needs: give it another (`dmsetup rename`)",
+                  name);
 }
 
 /* Where udev runs. */

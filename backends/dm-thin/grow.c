@@ -64,6 +64,20 @@ static int grow_line(const struct thin_pool *pool, char line[DEVICE_LINE], uint6
     return 0;
 }
 
+/* A line that the kernel refuses when it is to come into force leaves the pool suspended, and with
+ * it all that is written to any volume. */
+static void grow_go_on(const struct thin_pool *pool)
+{
+    struct device_state state;
+
+    if (device_look(pool->name, &state, NULL) == 0 && state.suspended &&
+        device_resume(pool->name) != 0)
+        log_error("the thin pool %s could not grow and cannot be resumed, so its volumes stand "
+                  "still: see the kernel's log (`dmesg`), mend what it lies on and run `dmsetup "
+                  "resume %s`",
+                  pool->name, pool->name);
+}
+
 /* The pool, which the daemon made, as large as its devices. 1 when it has grown, 0, or minus an
  * errno. */
 static int grow_table(struct thin_pool *pool)
@@ -87,6 +101,8 @@ static int grow_table(struct thin_pool *pool)
         return error;
     pthread_rwlock_wrlock(&pool->still);
     error = device_reload(pool->name, "thin-pool", data, line);
+    if (error != 0)
+        grow_go_on(pool);
     pthread_rwlock_unlock(&pool->still);
     return error ? error : 1;
 }
@@ -110,7 +126,7 @@ static int grow_files(struct thin_pool *pool, uint64_t data, uint64_t metadata)
     if (grown >= 0)
         grown = embedded_lengthen(pool->root, POOL_FILES_DATA, data);
     if (grown >= 0)
-        grown = embedded_lengthen(pool->root, POOL_FILES_METADATA, metadata);
+        grown = pool_files_lengthen_metadata(pool->root, metadata);
     return grown < 0 ? grown : grow_table(pool);
 }
 

@@ -20,8 +20,8 @@
 #define MIB UINT64_C(1048576)
 
 /* A block of 64 KiB takes about 50 bytes of metadata for each volume that does not share its
- * mapping with another. The file is sparse: what is not used costs nothing. */
-#define METADATA_SHARE 64
+ * mapping with another: this is enough for each block once. */
+#define METADATA_SHARE 1024
 #define METADATA_LEAST (16 * MIB)
 
 uint64_t pool_files_metadata_size(uint64_t data)
@@ -52,7 +52,7 @@ int pool_files_name(int root, char name[NAME_POOL], struct reason *why)
 
 static void remove_folder(int root, const char *folder)
 {
-    static const char *const names[] = {"name", "data", "metadata"};
+    static const char *const names[] = {"name", "data", "metadata", "in-use"};
     char path[64];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -65,6 +65,41 @@ static void remove_folder(int root, const char *folder)
 void pool_files_remove(int root)
 {
     remove_folder(root, POOL_FILES);
+}
+
+bool pool_files_are_embedded(int root)
+{
+    return faccessat(root, POOL_FILES_DATA, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool pool_files_in_use(int root)
+{
+    return faccessat(root, POOL_FILES "/in-use", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int lengthen_metadata(int root, const char *path, uint64_t size)
+{
+    scoped_fd int file = openat(root, path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    struct stat now;
+
+    if (file < 0 || fstat(file, &now) < 0)
+        return -errno;
+    uint64_t length = (uint64_t)now.st_size > size ? (uint64_t)now.st_size : size;
+    if (fallocate(file, 0, 0, (off_t)length) < 0) {
+        int error = errno;
+        if (error == EOPNOTSUPP)
+            return embedded_lengthen(root, path, size);
+        (void)!ftruncate(file, now.st_size); /* it may have been given a part */
+        return -error;
+    }
+    if (fsync(file) < 0)
+        return -errno;
+    return (uint64_t)now.st_size < size;
+}
+
+int pool_files_lengthen_metadata(int root, uint64_t size)
+{
+    return lengthen_metadata(root, POOL_FILES_METADATA, size);
 }
 
 /* A file of the unfinished folder, durable: SIZE bytes of zeros, or TEXT. */
@@ -86,6 +121,20 @@ static int make_file(int root, const char *path, uint64_t size, const char *text
     return fsync(file) < 0 ? failure(why, errno, "write %s to disk", path) : 0;
 }
 
+static int make_metadata(int root, uint64_t size, struct reason *why)
+{
+    int result = make_file(root, UNFINISHED "/metadata", 0, NULL, why);
+    int made = result == 0 ? lengthen_metadata(root, UNFINISHED "/metadata", size) : 0;
+
+    if (made == -ENOSPC)
+        return refuse(why, CONDITION_EXHAUSTED,
+                      "the disk has no room for the metadata of the pool, %" PRIu64
+                      " MiB: free some, or set a smaller pool.size",
+                      size / MIB);
+    return made < 0 ? failure(why, -made, "make the metadata of the pool, %" PRIu64 " MiB", size / MIB)
+                    : result;
+}
+
 /* Names of devices are the machine's, not the folder's: a random one meets no other daemon's. */
 static int make_unfinished(int root, bool embedded, uint64_t size, struct reason *why)
 {
@@ -102,7 +151,7 @@ static int make_unfinished(int root, bool embedded, uint64_t size, struct reason
     if (result == 0 && embedded)
         result = make_file(root, UNFINISHED "/data", size, NULL, why);
     if (result == 0 && embedded)
-        result = make_file(root, UNFINISHED "/metadata", pool_files_metadata_size(size), NULL, why);
+        result = make_metadata(root, pool_files_metadata_size(size), why);
     return result;
 }
 
@@ -130,6 +179,19 @@ int pool_files_make(int root, const char *root_path, bool embedded, uint64_t siz
         log_info("made the embedded pool %s/" POOL_FILES ": %" PRIu64 " MiB, sparse", root_path,
                  size / MIB);
     return 0;
+}
+
+int pool_files_note_use(int root, struct reason *why)
+{
+    scoped_fd int folder = openat(root, POOL_FILES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result;
+
+    if (pool_files_in_use(root))
+        return 0;
+    result = make_file(root, POOL_FILES "/in-use", 0, NULL, why);
+    if (result == 0 && (folder < 0 || fsync(folder) < 0))
+        result = failure(why, errno, "write the folder " POOL_FILES " to disk");
+    return result;
 }
 
 int pool_files_attach(int root, const char *root_path, const char *name, int *loop,

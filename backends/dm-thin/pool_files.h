@@ -30,8 +30,21 @@ int pool_files_make(int root, const char *root_path, bool embedded, uint64_t siz
 
 void pool_files_remove(int root);
 
-/* How large the metadata for that much data is made. */
+/* Whether the folder has the files of an embedded pool. */
+bool pool_files_are_embedded(int root);
+
+/* A pool on devices notes in the folder that it was in use: its metadata are never blank again. */
+bool pool_files_in_use(int root);
+int pool_files_note_use(int root, struct reason *why);
+
+/* How large the metadata for that much data is made first; it grows by itself (grow.h). */
 uint64_t pool_files_metadata_size(uint64_t data);
+
+/* Makes the metadata SIZE bytes long, if it is shorter, and gives it all the space on the disk that
+ * its length promises: metadata that cannot be written makes the pool need a check, and everything
+ * in it read-only. 1 when it became longer, 0, or minus an errno, and then it is as long as it was:
+ * -ENOSPC. Where files cannot be given space (-EOPNOTSUPP) it becomes longer all the same. */
+int pool_files_lengthen_metadata(int root, uint64_t size);
 
 /* Puts the file NAME (POOL_FILES_DATA, …) behind a loop device, to be closed by the caller once the
  * pool holds it. Its path goes to PATH. */

@@ -2,6 +2,7 @@
 #include "backends/dm-thin/thin_pool.h"
 
 #include "backends/dm-thin/claim.h"
+#include "backends/dm-thin/content.h"
 #include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/pool_files.h"
 #include "backends/dm-thin/survey.h"
@@ -126,15 +127,33 @@ static void thin_pool_take_back(struct thin_pool *pool, const struct made *made)
 
     scoped_close_(&pool->owner);
     pool->owner = -1;
+    int error = 0;
     if (made->device) {
         name_part(pool->name, "label", name);
         device_remove(name, false);
-        int error = device_remove(pool->name, false);
-        if (error != 0)
-            log_warn("take back the thin pool %s: %s", pool->name, strerrordesc_np(-error));
+        error = device_remove(pool->name, false);
     }
-    if (made->files)
+    if (error != 0) /* with its files the next start goes on from where this one came to */
+        log_warn("take back the thin pool %s: %s", pool->name, strerrordesc_np(-error));
+    else if (made->files)
         pool_files_remove(pool->root);
+}
+
+/* The pool of this root is of the kind that the settings ask for. */
+static int thin_pool_expect_kind(const struct thin_pool *pool, struct reason *why)
+{
+    bool embedded = pool_files_are_embedded(pool->root);
+
+    if (embedded == (pool->origin == THIN_EMBEDDED))
+        return 0;
+    return refuse(why, CONDITION_INVALID,
+                  embedded
+                      ? "this root has a thin pool in files, %s (" POOL_FILES "), and "
+                        "dm_thin.data_device names another place: leave it out, or give the other "
+                        "pool another root"
+                      : "this root has a thin pool on devices, %s (" POOL_FILES "): name them in "
+                        "dm_thin.data_device and dm_thin.metadata_device, or use another root",
+                  pool->name);
 }
 
 /* The name, and whose it is. */
@@ -162,7 +181,9 @@ static int thin_pool_find(struct thin_pool *pool, const struct backend_options *
         return result;
     int unexpected = presence_expect(options->presence, result == 0,
                                      result == 0 ? pool->name : "in " POOL_FILES, why);
-    if (result == 0 || unexpected)
+    if (result == 0 && !unexpected)
+        return thin_pool_expect_kind(pool, why);
+    if (unexpected)
         return unexpected;
     result = pool_files_make(pool->root, options->root_path, embedded, options->pool_size, why);
     made->files = result == 0;
@@ -226,6 +247,20 @@ static int thin_pool_attach(struct thin_pool *pool, const struct backend_options
                                       &loops[1], pool->metadata, why);
 }
 
+/* The metadata hold nothing: the kernel would begin a new pool on them. */
+static int thin_pool_expect_blank(const struct thin_pool *pool, struct reason *why)
+{
+    if (pool->origin != THIN_DEVICES)
+        return 0;
+    if (pool_files_in_use(pool->root))
+        return refuse(why, CONDITION_INVALID,
+                      "the metadata device %s is blank, though the thin pool %s has volumes: name "
+                      "the one it was made with (device names change: /dev/disk/by-id/… does not), "
+                      "or, if the pool is lost, remove " POOL_FILES " below the root to begin anew",
+                      pool->metadata, pool->name);
+    return content_expect_none("data_device", pool->data, why);
+}
+
 static int thin_pool_start(struct thin_pool *pool, const struct backend_options *options,
                            struct reason *why)
 {
@@ -236,6 +271,8 @@ static int thin_pool_start(struct thin_pool *pool, const struct backend_options 
 
     if (result == 0)
         result = survey_look(pool->metadata, why);
+    if (result == 0)
+        result = thin_pool_expect_blank(pool, why);
     if (result == 0 || result == 1)
         result = device_size(pool->data, &sectors, why);
     if (result == 0) {
@@ -264,6 +301,11 @@ static int thin_pool_examine(struct thin_pool *pool, struct reason *why)
     char line[DEVICE_LINE], target[16];
     int error = device_look(pool->name, &state, NULL);
 
+    if (error == 0 && state.suspended && pool->origin == THIN_GIVEN)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "the thin pool %s is suspended, perhaps since it is being changed: resume it "
+                      "(`dmsetup resume %s`), or start cowsnapd when that is done",
+                      pool->name, pool->name);
     if (error == 0 && pool->origin != THIN_GIVEN)
         error = device_take_over(pool->name, &state);
     if (error == 0 && state.suspended) /* a change of its table was interrupted */
@@ -285,14 +327,36 @@ static int thin_pool_examine(struct thin_pool *pool, struct reason *why)
     return error ? failure(why, -error, "find what the thin pool %s lies on", pool->name) : 0;
 }
 
-/* That no other root's pool goes by the name ours has. */
-static int thin_pool_check_files(const struct thin_pool *pool, struct reason *why)
+static bool is_same_device(const char *one, const char *other)
+{
+    struct stat left, right;
+
+    return stat(one, &left) == 0 && stat(other, &right) == 0 && S_ISBLK(left.st_mode) &&
+           S_ISBLK(right.st_mode) && left.st_rdev == right.st_rdev;
+}
+
+/* That the active pool lies on what the settings say, and no other root's goes by the name ours
+ * has. */
+static int thin_pool_check_ground(const struct thin_pool *pool,
+                                  const struct backend_options *options, struct reason *why)
 {
     struct stat file;
 
-    if (pool->origin != THIN_EMBEDDED ||
-        (fstatat(pool->root, POOL_FILES_DATA, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
-         loop_is_on(pool->data, &file)))
+    if (pool->origin == THIN_GIVEN)
+        return 0;
+    if (pool->origin == THIN_DEVICES) {
+        if (is_same_device(pool->data, options->data_device) &&
+            is_same_device(pool->metadata, options->metadata_device))
+            return 0;
+        return refuse(why, CONDITION_INVALID,
+                      "the thin pool %s is active on %s, metadata on %s, which is not what "
+                      "dm_thin.data_device and dm_thin.metadata_device name: set them to those, or "
+                      "deactivate the pool first (stop the containers, `dmsetup remove` its "
+                      "volumes, then the pool)",
+                      pool->name, pool->data, pool->metadata);
+    }
+    if (fstatat(pool->root, POOL_FILES_DATA, &file, AT_SYMLINK_NOFOLLOW) == 0 &&
+        loop_is_on(pool->data, &file))
         return 0;
     return refuse(why, CONDITION_INVALID,
                   "the thin pool %s is active, but not on the files in " POOL_FILES
@@ -305,11 +369,17 @@ static int thin_pool_activate_pool(struct thin_pool *pool, const struct backend_
                                    struct made *made, struct reason *why)
 {
     struct device_state state;
-    int result = 0, error = device_look(pool->name, &state, NULL);
+    char uuid[DEVICE_UUID];
+    int result = 0, error;
 
+    name_part_uuid(pool->name, "pool", uuid);
+    error = pool->origin == THIN_GIVEN ? device_look(pool->name, &state, NULL)
+                                       : device_look_ours(pool->name, uuid, &state);
+    if (error == -EEXIST)
+        return device_refuse(pool->name, why);
     if (error != 0)
         return failure(why, -error, "look for the thin pool %s", pool->name);
-    if (!state.exists && pool->origin == THIN_GIVEN)
+    if (!state.live && pool->origin == THIN_GIVEN) /* one without a table is just being made */
         return refuse(why, CONDITION_INVALID,
                       "there is no active thin pool %s: activate it before cowsnapd starts, or "
                       "leave dm_thin.pool out for a pool in files",
@@ -325,7 +395,20 @@ static int thin_pool_activate_pool(struct thin_pool *pool, const struct backend_
     }
     if (result == 0)
         result = thin_pool_examine(pool, why);
-    return result ? result : thin_pool_check_files(pool, why);
+    return result ? result : thin_pool_check_ground(pool, options, why);
+}
+
+/* What is to be known of a pool that was made by somebody else. */
+static void thin_pool_warn(const struct thin_pool *pool)
+{
+    struct line_pool_status status;
+
+    if (pool->origin == THIN_GIVEN && thin_pool_look(pool, &status, NULL) == 0 &&
+        !status.error_if_no_space)
+        log_warn("the thin pool %s lets writes wait when it is full, instead of failing them, so "
+                 "containers, and calls that write, would stand still: `lvchange --errorwhenfull y` "
+                 "for one of LVM, or the feature error_if_no_space in its table",
+                 pool->name);
 }
 
 /* Devices are made all the time by many: who suspends must get his turn. */
@@ -371,8 +454,12 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
         result = grow_pool(pool, options->pool_size, why);
     if (result == 0)
         result = claim_pool(pool, options, why);
-    if (result == 0 && options->presence == POOL_AS_NEEDED) /* not while the tool has a look */
+    if (result == 0 && pool->origin == THIN_DEVICES)
+        result = pool_files_note_use(pool->root, why);
+    if (result == 0 && options->presence == POOL_AS_NEEDED) { /* not while the tool has a look */
+        thin_pool_warn(pool);
         result = watch_start(pool, why);
+    }
     if (result == 0)
         return 0;
     thin_pool_take_back(pool, &made);

@@ -124,9 +124,14 @@ uint64_t thin_pool_low_water(uint64_t blocks, uint64_t block_sectors);
 /* Whether metadata that can grow should now. */
 bool thin_pool_metadata_scarce(const struct line_pool_status *status);
 
-/* How a pool of that status stands; what that means and what to do in WHY, unless it is THIN_OK. */
+/* How many bytes more the pool of that status can be written before the disk is full that its files
+ * lie on; UINT64_MAX where it lies on none, or that cannot be told. */
+uint64_t thin_pool_below(const struct thin_pool *pool, const struct line_pool_status *status);
+
+/* How a pool of that status stands, whose disk has so much room BELOW; what that means and what to
+ * do in WHY, unless it is THIN_OK. */
 enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_pool_status *status,
-                                struct reason *why);
+                                uint64_t below, struct reason *why);
 
 /* Whether the pool can take another volume; metadata that can grow does. CONDITION_EXHAUSTED before
  * data or metadata are used up, CONDITION_UNAVAILABLE when it is not written any more; both say how

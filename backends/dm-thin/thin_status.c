@@ -55,6 +55,48 @@ uint64_t thin_pool_low_water(uint64_t blocks, uint64_t block_sectors)
     return 2 * thin_pool_reserve(blocks, block_sectors);
 }
 
+/* The files of an embedded pool, as the disk below has them. */
+struct files {
+    uint64_t allocated; /* bytes of the data */
+    uint64_t disk_left;
+};
+
+static bool files_look(const struct thin_pool *pool, struct files *files)
+{
+    struct statvfs disk;
+    struct stat file;
+
+    if (fstatat(pool->root, POOL_FILES_DATA, &file, 0) < 0 || fstatvfs(pool->root, &disk) < 0)
+        return false;
+    files->allocated = (uint64_t)file.st_blocks * 512;
+    files->disk_left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return true;
+}
+
+/* What the file has and the pool does not use any more counts, too. */
+static uint64_t files_room(const struct files *files, uint64_t used)
+{
+    return files->disk_left + (files->allocated > used ? files->allocated - used : 0);
+}
+
+uint64_t thin_pool_below(const struct thin_pool *pool, const struct line_pool_status *status)
+{
+    struct files files;
+
+    return pool->origin == THIN_EMBEDDED && files_look(pool, &files)
+               ? files_room(&files, status->data_used * pool->block_sectors * SECTOR)
+               : UINT64_MAX;
+}
+
+/* A sparse file promises what the disk below may not have. */
+static int thin_pool_sunk(const struct thin_pool *pool, uint64_t below, struct reason *why)
+{
+    return refuse(why, CONDITION_EXHAUSTED,
+                  "the disk that the files of the thin pool %s lie on has room for %s more, less "
+                  "than the pool promises: free some there, or remove images or containers",
+                  pool->name, size_text(below));
+}
+
 /* IS: "is out of room for data" or the like. */
 static int thin_pool_full(const struct thin_pool *pool, const struct line_pool_status *status,
                           const char *is, struct reason *why)
@@ -88,27 +130,35 @@ bool thin_pool_metadata_scarce(const struct line_pool_status *status)
     return status->metadata_total - status->metadata_used < (least > soon ? least : soon);
 }
 
+/* Where the metadata of a pool lie that is not active, only who made it knows. */
+static const char *examined_by(const struct thin_pool *pool)
+{
+    return pool->origin == THIN_GIVEN
+               ? "run `thin_check` on its metadata device"
+               : "run `cowsnap pool check`, which says what to do";
+}
+
 enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_pool_status *status,
-                                struct reason *why)
+                                uint64_t below, struct reason *why)
 {
     uint64_t left = status->data_total - status->data_used;
+    uint64_t reserve = thin_pool_reserve(status->data_total, pool->block_sectors);
+    uint64_t below_blocks = below / SECTOR / pool->block_sectors;
 
     if (status->mode == LINE_FAILED) {
         refuse(why, CONDITION_UNAVAILABLE,
                "the thin pool %s has failed and serves nothing: see the kernel's log (`dmesg`) and "
                "mend what it lies on; then stop the containers and cowsnapd, deactivate it "
-               "(`dmsetup remove` its volumes, then the pool) and run `cowsnap pool check`",
-               pool->name);
+               "(`dmsetup remove` its volumes, then the pool) and %s",
+               pool->name, examined_by(pool));
         return THIN_FAILED;
     }
     if (status->needs_check) {
         refuse(why, CONDITION_UNAVAILABLE,
                "the thin pool %s serves reads only until its metadata have been checked: see the "
                "kernel's log (`dmesg`) and mend what it lies on; then stop the containers and "
-               "cowsnapd, deactivate it (`dmsetup remove` its volumes, then the pool) and run "
-               "`cowsnap pool check`, "
-               "which says what to do",
-               pool->name);
+               "cowsnapd, deactivate it (`dmsetup remove` its volumes, then the pool) and %s",
+               pool->name, examined_by(pool));
         return THIN_NEEDS_CHECK;
     }
     if (status->mode == LINE_OUT_OF_METADATA || metadata_is_low(status)) {
@@ -123,17 +173,24 @@ enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_
                pool->name);
         return THIN_READ_ONLY;
     }
-    if (status->mode == LINE_OUT_OF_DATA ||
-        left <= thin_pool_reserve(status->data_total, pool->block_sectors)) {
+    if (status->mode == LINE_OUT_OF_DATA || left <= reserve) {
         thin_pool_full(pool, status, "is out of room for data", why);
+        return THIN_FULL;
+    }
+    if (below_blocks <= reserve) {
+        thin_pool_sunk(pool, below, why);
         return THIN_FULL;
     }
     if (thin_pool_metadata_scarce(status)) {
         thin_pool_full(pool, status, "is nearly out of room for metadata", why);
         return THIN_LOW;
     }
-    if (left <= thin_pool_low_water(status->data_total, pool->block_sectors)) {
+    if (left <= 2 * reserve) {
         thin_pool_full(pool, status, "is nearly out of room for data", why);
+        return THIN_LOW;
+    }
+    if (below_blocks <= 2 * reserve) {
+        thin_pool_sunk(pool, below, why);
         return THIN_LOW;
     }
     return THIN_OK;
@@ -144,7 +201,7 @@ static int thin_pool_judge(const struct thin_pool *pool, const struct line_pool_
                            struct reason *why)
 {
     struct reason advice;
-    enum thin_level level = thin_pool_level(pool, status, &advice);
+    enum thin_level level = thin_pool_level(pool, status, thin_pool_below(pool, status), &advice);
 
     if (level < THIN_FULL)
         return 0;
@@ -197,8 +254,7 @@ static enum pool_state thin_pool_state(enum thin_level level)
 static void thin_pool_describe(const struct thin_pool *pool, struct pool_status *status)
 {
     const char *size = size_text(status->size);
-    struct statvfs disk;
-    struct stat file;
+    struct files files;
 
     switch (pool->origin) {
     case THIN_GIVEN:
@@ -214,25 +270,20 @@ static void thin_pool_describe(const struct thin_pool *pool, struct pool_status 
     case THIN_EMBEDDED:
         break;
     }
-    if (fstatat(pool->root, POOL_FILES_DATA, &file, 0) < 0 || fstatvfs(pool->root, &disk) < 0) {
+    if (!files_look(pool, &files)) {
         snprintf(status->description, sizeof(status->description),
                  "embedded thin pool %s of %s, whose file " POOL_FILES_DATA " is gone", pool->name,
                  size);
         return;
     }
-    uint64_t allocated = (uint64_t)file.st_blocks * 512;
-    uint64_t disk_left = (uint64_t)disk.f_bavail * disk.f_frsize;
     snprintf(status->description, sizeof(status->description),
              "embedded thin pool %s: " POOL_FILES_DATA
              " of %s, sparse, %s of it on disk, where %s are free (%s, %s volumes)",
-             pool->name, size, size_text(allocated), size_text(disk_left), pool->data,
+             pool->name, size, size_text(files.allocated), size_text(files.disk_left), pool->data,
              pool->label.file_system);
-
-    /* A sparse file promises what the disk below may not have. */
-    uint64_t spare = allocated > status->used ? allocated - status->used : 0;
-    status->backing = allocated + disk_left;
-    if (status->available > disk_left + spare)
-        status->available = disk_left + spare;
+    status->backing = files.allocated + files.disk_left;
+    if (status->available > files_room(&files, status->used))
+        status->available = files_room(&files, status->used);
 }
 
 int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, struct reason *why)
@@ -254,7 +305,8 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
     status->metadata_size = look.metadata_total * METADATA_BLOCK;
     status->metadata_used = look.metadata_used * METADATA_BLOCK;
     status->writable = look.mode <= LINE_OUT_OF_DATA && !look.needs_check;
-    status->state = thin_pool_state(thin_pool_level(pool, &look, &status->advice));
+    status->state = thin_pool_state(
+        thin_pool_level(pool, &look, thin_pool_below(pool, &look), &status->advice));
     status->times_low = atomic_load(&pool->watch.times_low);
     thin_pool_describe(pool, status);
     thin_pool_place(pool, status);

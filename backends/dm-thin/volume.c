@@ -325,10 +325,9 @@ static int volume_sync_mounted(struct thin_pool *pool, struct inventory_item *it
     return 0;
 }
 
-/* Mounted nowhere, the file system is whole on its device: its last unmount, or the mount of ours
- * that is over at once (activation.c), left the journal empty, as a read-only mount without replay
- * (plugin/snapshot/mounts.c) needs it. If it is mounted, the mount beside it does not end it, and
- * the journal is replayed when the next device is made of it. */
+/* A read-only mount without replay (plugin/snapshot/mounts.c) needs an empty journal. If the file
+ * system is mounted, the mount beside it does not end it, and the journal is replayed when the next
+ * device is made of it. If not, its last unmount left the journal empty, or it is replayed now. */
 int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item item;
@@ -341,6 +340,10 @@ int volume_sync(struct thin_pool *pool, uint64_t id, struct reason *why)
     int error = 0;
     if (mount_is_anywhere(volume.path, volume.fstype))
         error = volume_sync_mounted(pool, &item, &volume);
+    else
+        result = activation_settle(pool, &item, why);
+    if (result != 0)
+        return result;
     if (error == 0) {
         /* the device's own flush makes the pool commit */
         device = open(volume.path, O_RDWR | O_CLOEXEC);

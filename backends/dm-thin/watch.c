@@ -69,7 +69,7 @@ static void watch_look(struct thin_pool *pool)
         return;
     }
     watch_grow(pool, &status);
-    watch_tell(pool, thin_pool_level(pool, &status, &why), &why);
+    watch_tell(pool, thin_pool_level(pool, &status, thin_pool_below(pool, &status), &why), &why);
 }
 
 static void *watch_main(void *argument)

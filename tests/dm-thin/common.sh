@@ -6,7 +6,7 @@
 # beside this one, after rig_begin.
 #
 #   part   what is being tested, for messages
-#   root   the daemon's root folder; pool: its pool's name
+#   root   the daemon's root folder; pool: its pool's name; ground: the disk of its own that root is on, or empty
 #   here   the options that name its settings to the tool
 
 # shellcheck source=../cli/checks.sh
@@ -14,7 +14,7 @@
 
 MIB=1048576
 names=cowsnap-states-$$
-part='' root='' pool='' web=''
+part='' root='' pool='' web='' ground=''
 declare -A loops=()
 
 # ---- disks that can fail: a device of device-mapper over a loop device over a file ----
@@ -62,7 +62,7 @@ disks_end() {
 # What a reboot ends: mounts, volumes, the pool. What it lies on stays.
 unmount_all() {
     local point
-    while IFS= read -r point; do umount "$point"; done < <(rig_mounts_below "$RIG_DIR")
+    while IFS= read -r point; do [ "$point" = "$ground" ] || umount "$point"; done < <(rig_mounts_below "$RIG_DIR")
 }
 reboot_pool() {
     unmount_all
@@ -72,6 +72,8 @@ end_all() {
     local name
     for name in "${!loops[@]}"; do disk_works "$name"; done
     [ -z "$root" ] || reboot_pool
+    [ -z "$ground" ] || umount "$ground"
+    ground=''
     disks_end
 }
 rig_undo_later end_all

@@ -23,7 +23,7 @@ rig_need_device_mapper
 passed=0 failed=0 skipped=0
 unit() {
     local name log status
-    for name in check event grow thin_pool volume; do
+    for name in check event ground grow thin_pool volume; do
         log=$(mktemp)
         status=0
         "$RIG_BUILD/tests/unit/dm-thin/test_$name" >"$log" 2>&1 || status=$?
@@ -51,7 +51,7 @@ for part in "${parts[@]}"; do
     case $part in
     unit) unit ;;
     tool) suite "$RIG_TESTS/cli/pool.sh" dm-thin ;;
-    states) suite "$RIG_TESTS/dm-thin/states.sh" full held broken-metadata taken-back ;;
+    states) suite "$RIG_TESTS/dm-thin/states.sh" full below held broken-metadata taken-back ;;
     more-states) suite "$RIG_TESTS/dm-thin/states.sh" metadata scarce bad-data broken-data devices given ;;
     many) suite "$RIG_TESTS/dm-thin/many.sh" ;;
     suite-ext4 | suite-xfs) suite "$RIG_TESTS/suite/run.sh" "${part#*-}" -test.timeout 40m ;;

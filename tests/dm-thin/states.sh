@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# states.sh [full] [held] [broken-metadata] [taken-back] [metadata] [scarce] [bad-data] [broken-data] [devices] [given]
+# states.sh [full] [below] [held] [broken-metadata] [taken-back] [metadata] [scarce] [bad-data] [broken-data] [devices] [given]
 #
 # What a daemon answers and does, all the while without a restart, when its thin pool is full or what that lies on
 # fails, when somebody holds a volume that is to go, and what a new start finds. All parts, or those named.
@@ -11,7 +11,7 @@ set -euo pipefail
 . "$(dirname "$0")/../lib/rig.sh"
 
 parts=("$@")
-[ $# -gt 0 ] || parts=(full held broken-metadata taken-back metadata scarce bad-data broken-data devices given)
+[ $# -gt 0 ] || parts=(full below held broken-metadata taken-back metadata scarce bad-data broken-data devices given)
 rig_need_root
 rig_need jq losetup dmsetup mkfs.ext4 thin_check
 rig_need_device_mapper
@@ -87,6 +87,53 @@ run_full() {
 }
 
 was_low() { [ "$(figure .pool.times_low)" = "$1" ]; }
+
+# ---- an embedded pool, and others fill the disk below it ----
+
+run_below() {
+    ground=$RIG_DIR/ground
+    rig_loop_mount ext4 "$ground" 512M -m 0
+    root=$ground/root
+    mkdir "$root"
+    settings '[pool]' 'size = "256MiB"'
+    start
+    furnish
+    check 'below: a pool with room is ok' state_is ok
+    disk_takes 12 # of 8 that are kept back, and 16 that are low
+    check 'below: a disk that gets full is told' \
+        rig_until 60 said "Z warn +the disk that the files of the thin pool $pool lie on has room for [0-9.]+ MiB more"
+    call prepare last layer
+    check 'below: a low disk takes snapshots' tool_done
+    snapshot remove last
+    rig_until 60 reaped
+    disk_takes 5
+    call prepare more layer
+    check 'below: what is kept back is not for new ones' call_refused RESOURCE_EXHAUSTED \
+        "the disk that the files of the thin pool $pool lie on has room for [0-9.]+ MiB more, less than the pool promises: free some there, or remove images or containers: resource exhausted\$"
+    reads_go_on low
+    # nothing at all is left: the metadata have their space
+    disk_takes 0
+    call remove gone
+    check 'below: Remove works' tool_done
+    keys=(layer look web)
+    check 'below: and ends the volume' rig_until 60 reaped
+    check 'below: the pool itself is well' kernel_says rw
+    rm "$ground"/others-*
+    check 'below: when there is room again, it is told' rig_until 60 said 'Z info +the thin pool .* has room again'
+    call prepare more layer
+    check 'below: and a new one is made' tool_done
+    end
+}
+# disk_takes MIB: somebody else leaves no more than so much room on the ground; 0: not a byte.
+disk_takes() {
+    local room
+    room=$(($(df --output=avail -B1M "$ground" | tail -n 1) - $1))
+    if [ "$1" = 0 ]; then
+        cat /dev/zero >"$ground/others-0" 2>/dev/null || true
+    elif [ "$room" -gt 0 ]; then
+        fallocate -l "${room}M" "$ground/others-$1"
+    fi
+}
 
 # ---- out of metadata ----
 

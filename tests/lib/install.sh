@@ -9,7 +9,7 @@ COWSNAP_BUILD_PACKAGES=(
     gcc g++ cmake ninja-build pkg-config libc6-dev
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
     liblmdb-dev libisal-dev libzstd-dev libssl-dev liburing-dev
-    libbtrfsutil-dev libdevmapper-dev libsmartcols-dev libtomlplusplus-dev
+    libblkid-dev libbtrfsutil-dev libdevmapper-dev libsmartcols-dev libtomlplusplus-dev
     libcmocka-dev btrfs-progs dmsetup e2fsprogs xfsprogs util-linux mount
 )
 # Besides the above: real images, a real containerd with runc, and what looks at the result.

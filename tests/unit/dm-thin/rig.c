@@ -2,7 +2,9 @@
 #include "unit/dm-thin/rig.h"
 
 #include "backends/dm-thin/name.h"
+#include "backends/loop.h"
 #include "base/log.h"
+#include "base/scoped.h"
 #include "unit/cmocka_setup.h"
 
 #include <fcntl.h>
@@ -73,6 +75,27 @@ void rig_stop(struct rig *rig)
 {
     backend_dm_thin.close(rig->backend);
     rig->backend = NULL;
+}
+
+void rig_refused(struct rig *rig, int result, const char *words)
+{
+    struct backend *backend = NULL;
+    struct reason why = {0};
+    int got = backend_dm_thin.open(&backend, &rig->options, &why);
+
+    if (got != result || !strstr(why.text, words))
+        fail_msg("open is %d: %s", got, why.text);
+}
+
+void rig_make_device(const struct rig *rig, const char *name, uint64_t size, char path[32])
+{
+    scoped_fd int file = openat(rig->options.root, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    struct reason why = {0};
+    static int loop; /* closed by the end of the process */
+
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, (off_t)size), 0);
+    rig_must(loop_attach(file, "cowsnap-test", "skip this", &loop, path, 32, &why));
 }
 
 struct names {

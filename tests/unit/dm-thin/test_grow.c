@@ -108,8 +108,8 @@ static void a_pool_grows_to_what_is_wanted(void **state)
     assert_not_grown(rig, SMALL_POOL, false, false, CONDITION_INVALID, "and only grows");
     assert_not_grown(rig, 1, true, false, CONDITION_INVALID, "by whole MiB");
     /* twice the metadata goes with so much data */
-    grow(rig, 2048 * MIB, false, false);
-    assert_int_equal(status_of(rig).size, 2048 * MIB);
+    grow(rig, 32 * 1024 * MIB, false, false);
+    assert_int_equal(status_of(rig).size, 32 * 1024 * MIB);
     assert_int_equal(status_of(rig).metadata_size, 32 * MIB);
     /* and what was mounted all the while takes it */
     assert_int_equal(rig_write(root, "more", 200 * MIB), 0);
@@ -173,18 +173,6 @@ static void a_growth_that_was_cut_short_is_made_up_for(void **state)
 
 /* ---- a pool on devices, whose metadata cannot grow by itself ---- */
 
-static void make_device(const struct rig *rig, const char *name, uint64_t size, char path[32])
-{
-    scoped_fd int file = openat(rig->options.root, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    struct reason why = {0};
-    static int loop; /* the pool holds the device once it is active; a test that fails earlier
-                        leaves it to the end of the process */
-
-    assert_true(file >= 0);
-    assert_int_equal(ftruncate(file, (off_t)size), 0);
-    rig_must(loop_attach(file, "cowsnap-test", "skip this", &loop, path, 32, &why));
-}
-
 static void enlarge_device(const struct rig *rig, const char *name, uint64_t size, const char *path)
 {
     scoped_fd int file = openat(rig->options.root, name, O_RDWR | O_CLOEXEC);
@@ -199,8 +187,8 @@ static void a_pool_on_devices_takes_what_they_have(void **state)
     struct rig *rig = *state;
     char data[32], metadata[32];
 
-    make_device(rig, "d", 256 * MIB, data);
-    make_device(rig, "m", SMALL_METADATA, metadata);
+    rig_make_device(rig, "d", 256 * MIB, data);
+    rig_make_device(rig, "m", SMALL_METADATA, metadata);
     rig->options.data_device = data;
     rig->options.metadata_device = metadata;
     rig_start(rig);
@@ -222,8 +210,8 @@ static void metadata_that_is_used_up_refuses_and_removes(void **state)
     uint64_t id = 1;
     int result;
 
-    make_device(rig, "d", 512 * MIB, data);
-    make_device(rig, "m", SMALL_METADATA, metadata);
+    rig_make_device(rig, "d", 512 * MIB, data);
+    rig_make_device(rig, "m", SMALL_METADATA, metadata);
     rig->options.data_device = data;
     rig->options.metadata_device = metadata;
     rig_start(rig);

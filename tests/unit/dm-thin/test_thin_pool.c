@@ -25,16 +25,6 @@ static bool has(struct rig *rig, uint64_t id, const char *name)
     return faccessat(root, name, F_OK, 0) == 0;
 }
 
-static void assert_refused(struct rig *rig, int result, const char *words)
-{
-    struct backend *backend = NULL;
-    struct reason why = {0};
-    int got = ops->open(&backend, &rig->options, &why);
-
-    if (got != result || !strstr(why.text, words))
-        fail_msg("open is %d: %s", got, why.text);
-}
-
 struct count {
     unsigned volumes;
     uint64_t sum;
@@ -176,13 +166,10 @@ static void a_pool_belongs_to_one_daemon(void **state)
 {
     struct rig *rig = *state;
 
-    assert_refused(rig, CONDITION_UNAVAILABLE, "another daemon uses the pool");
+    rig_refused(rig, CONDITION_UNAVAILABLE, "another daemon uses the pool");
     rig_stop(rig);
-    rig->options.root_path = "/somewhere/else";
-    assert_refused(rig, CONDITION_INVALID, "belongs to the daemon whose root is");
-    rig->options.root_path = rig->path;
     rig->options.file_system = "xfs";
-    assert_refused(rig, CONDITION_INVALID, "hold ext4");
+    rig_refused(rig, CONDITION_INVALID, "hold ext4");
     rig->options.file_system = NULL;
     rig_start(rig);
 }
@@ -197,13 +184,13 @@ static void a_pool_of_others_is_refused(void **state)
     rig_stop(rig);
     assert_int_equal(device_message(rig->pool, "delete 0"), 0);
     rig->options.thin_pool = device_path(rig->pool, path);
-    assert_refused(rig, CONDITION_INVALID, "1 volumes that are not cowsnap's");
+    rig_refused(rig, CONDITION_INVALID, "1 volumes that are not cowsnap's");
     assert_int_equal(device_message(rig->pool, "delete 16777215"), 0);
     rig_must(ops->open(&rig->backend, &rig->options, &why));
     rig_must(ops->create(rig->backend, 1, &why));
     rig_stop(rig);
     rig->options.thin_pool = "/dev/mapper/no-such-pool";
-    assert_refused(rig, CONDITION_INVALID, "there is no active thin pool no-such-pool");
+    rig_refused(rig, CONDITION_INVALID, "there is no active thin pool no-such-pool");
 }
 
 static void a_pool_is_there_or_not_as_expected(void **state)
@@ -214,21 +201,21 @@ static void a_pool_is_there_or_not_as_expected(void **state)
     char path[128];
 
     rig->options.presence = POOL_PRESENT;
-    assert_refused(rig, CONDITION_NOT_FOUND, "cowsnap pool create");
+    rig_refused(rig, CONDITION_NOT_FOUND, "cowsnap pool create");
     rig->options.presence = POOL_ACTIVE;
-    assert_refused(rig, CONDITION_NOT_FOUND, "cowsnap pool create");
+    rig_refused(rig, CONDITION_NOT_FOUND, "cowsnap pool create");
     snprintf(path, sizeof(path), "%s/thin-pool", rig->path);
     assert_int_equal(stat(path, &folder), -1);
     rig->options.presence = POOL_ABSENT;
     rig_start(rig);
     rig_must(ops->create(rig->backend, 1, &why));
     rig_stop(rig);
-    assert_refused(rig, CONDITION_EXISTS, "is there already");
+    rig_refused(rig, CONDITION_EXISTS, "is there already");
     rig->options.presence = POOL_ACTIVE;
     rig_start(rig);
     rig_stop(rig);
     rig_reboot(rig);
-    assert_refused(rig, CONDITION_PRECONDITION, "neither mounted nor active");
+    rig_refused(rig, CONDITION_PRECONDITION, "neither mounted nor active");
     assert_int_equal(rig_devices(rig), 0);
     rig->options.presence = POOL_PRESENT;
     rig_start(rig);

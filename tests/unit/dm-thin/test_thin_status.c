@@ -12,15 +12,21 @@ static struct line_pool_status roomy(void)
         .data_total = 1 << 20, .data_used = 1000, .metadata_total = 4096, .metadata_used = 100};
 }
 
-static void assert_level(struct line_pool_status status, enum thin_level level, const char *words)
+static void assert_level_of(enum thin_origin origin, struct line_pool_status status,
+                            enum thin_level level, const char *words)
 {
-    static const struct thin_pool pool = {.name = "pool-x", .block_sectors = 128};
+    const struct thin_pool pool = {.origin = origin, .name = "pool-x", .block_sectors = 128};
     struct reason why = {0};
-    enum thin_level got = thin_pool_level(&pool, &status, &why);
+    enum thin_level got = thin_pool_level(&pool, &status, UINT64_MAX, &why);
 
     if (got != level || !strstr(why.text, words) ||
         (level != THIN_OK && !strstr(why.text, "pool-x")))
         fail_msg("level %d: %s", (int)got, why.text);
+}
+
+static void assert_level(struct line_pool_status status, enum thin_level level, const char *words)
+{
+    assert_level_of(THIN_EMBEDDED, status, level, words);
 }
 
 static void a_pool_with_room_needs_no_advice(void **state)
@@ -30,8 +36,26 @@ static void a_pool_with_room_needs_no_advice(void **state)
     struct line_pool_status status = roomy();
 
     (void)state;
-    assert_int_equal(thin_pool_level(&pool, &status, &why), THIN_OK);
+    assert_int_equal(thin_pool_level(&pool, &status, UINT64_MAX, &why), THIN_OK);
     assert_string_equal(why.text, "");
+}
+
+/* The bounds are those of the pool's own room: 1 and 2 GiB here. */
+static void room_on_the_disk_below_counts_as_the_pools_own(void **state)
+{
+    static const struct thin_pool pool = {.name = "pool-x", .block_sectors = 128};
+    const uint64_t gib = UINT64_C(1) << 30;
+    struct line_pool_status status = roomy();
+    struct reason why = {0};
+
+    (void)state;
+    assert_int_equal(thin_pool_level(&pool, &status, 2 * gib + 65536, &why), THIN_OK);
+    assert_int_equal(thin_pool_level(&pool, &status, 2 * gib, &why), THIN_LOW);
+    assert_non_null(strstr(why.text, "the disk that the files of the thin pool pool-x lie on has "
+                                     "room for 2.00 GiB more"));
+    assert_int_equal(thin_pool_level(&pool, &status, gib + 65536, &why), THIN_LOW);
+    assert_int_equal(thin_pool_level(&pool, &status, gib, &why), THIN_FULL);
+    assert_int_equal(thin_pool_level(&pool, &status, 0, &why), THIN_FULL);
 }
 
 /* 1/16 of 64 GiB would be 4, and 1/32 would be 2. */
@@ -102,9 +126,11 @@ static void what_is_broken_comes_before_what_is_full(void **state)
     status.needs_check = true;
     assert_level(status, THIN_NEEDS_CHECK, "until its metadata have been checked");
     assert_level(status, THIN_NEEDS_CHECK, "run `cowsnap pool check`");
+    assert_level_of(THIN_GIVEN, status, THIN_NEEDS_CHECK, "run `thin_check` on its metadata device");
     status.mode = LINE_FAILED;
     assert_level(status, THIN_FAILED, "has failed and serves nothing");
     assert_level(status, THIN_FAILED, "run `cowsnap pool check`");
+    assert_level_of(THIN_GIVEN, status, THIN_FAILED, "run `thin_check` on its metadata device");
 }
 
 int main(void)
@@ -112,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pool_with_room_needs_no_advice),
         cmocka_unit_test(room_for_data_has_two_bounds),
+        cmocka_unit_test(room_on_the_disk_below_counts_as_the_pools_own),
         cmocka_unit_test(the_low_water_of_a_small_pool_is_a_share),
         cmocka_unit_test(room_for_metadata_has_two_bounds),
         cmocka_unit_test(what_is_broken_comes_before_what_is_full),

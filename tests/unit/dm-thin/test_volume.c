@@ -390,6 +390,28 @@ static void a_file_system_that_gave_up_is_not_called_synced(void **state)
     assert_non_null(strstr(why.text, "write volume 1 to disk"));
 }
 
+/* Its unmount could not write the journal, or, which leaves the same, a virtual machine was ended
+ * that had it as its disk: nobody has it any more when it is committed. */
+static void a_journal_that_was_left_is_replayed_by_a_sync(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    struct volume volume;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    int root = rig_root(rig, 1);
+    make_file(root, "a");
+    assert_int_equal(fsync(root), 0);
+    shut_down(root);
+    close(root);
+    rig_must(ops->sync(rig->backend, 1, &why));
+    rig_must(ops->locate(rig->backend, 1, &volume, &why));
+    assert_int_equal(mount(volume.path, "/mnt", "ext4", MS_RDONLY, "noload"), 0);
+    int found = access("/mnt/a", F_OK);
+    assert_int_equal(umount("/mnt"), 0);
+    assert_int_equal(found, 0);
+}
+
 /* Beside a view, and beside a container; and without a trace. */
 static void a_volume_is_read_beside_whoever_has_it(void **state)
 {
@@ -462,6 +484,7 @@ int main(void)
         TEST(a_number_whose_thin_id_is_taken_is_refused),
         TEST(a_journal_is_replayed_though_its_device_is_there),
         TEST(a_file_system_that_gave_up_is_not_called_synced),
+        TEST(a_journal_that_was_left_is_replayed_by_a_sync),
         TEST(a_volume_is_read_beside_whoever_has_it),
         TEST(a_device_of_somebody_else_is_left_alone),
         TEST(a_volume_that_is_open_but_not_mounted_is_not_mounted_by_us),
