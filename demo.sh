@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Shows on one screen what cowsnap does, with real parts: a private containerd, a private cowsnapd on a
-# pool of its own, a real image, runc containers. Leaves nothing behind, also after Ctrl-C.
+# pool of its own, a real image, runc containers. Leaves no mount, process or container behind, also after
+# Ctrl-C; what it installed, fetched and built stays for the next time (build/, and Debian's packages).
 #
 #   sudo ./demo.sh                    makes an image from Debian packages
 #   sudo ./demo.sh --archive FILE     takes an image from an OCI or Docker archive
@@ -17,7 +18,7 @@ while [ $# -gt 0 ]; do
     --archive) archive=${2:?--archive wants a file} && shift 2 ;;
     --image) image=${2:?--image wants a reference} && shift 2 ;;
     -h | --help)
-        sed -n '4,11s/^# \{0,1\}//p' "$0"
+        sed -n '4,12s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *)
