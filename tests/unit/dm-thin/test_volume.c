@@ -344,11 +344,23 @@ static void cut_the_power(struct rig *rig)
     assert_int_equal(device_create(name, uuid, "thin", RIG_VOLUME_SIZE / 512, line), 0);
 }
 
+/* A view of the volume, mounted without replay, has the file "a", which only the journal had. */
+static void assert_replayed(struct rig *rig, uint64_t id)
+{
+    struct reason why = {0};
+    struct volume volume;
+
+    rig_must(ops->locate(rig->backend, id, &volume, &why));
+    assert_int_equal(mount(volume.path, "/mnt", "ext4", MS_RDONLY, "noload"), 0);
+    int found = access("/mnt/a", F_OK);
+    assert_int_equal(umount("/mnt"), 0);
+    assert_int_equal(found, 0);
+}
+
 static void a_journal_is_replayed_though_its_device_is_there(void **state)
 {
     struct rig *rig = *state;
     struct reason why = {0};
-    struct volume volume;
 
     rig_must(ops->create(rig->backend, 1, &why));
     int root = rig_root(rig, 1);
@@ -358,11 +370,7 @@ static void a_journal_is_replayed_though_its_device_is_there(void **state)
     close(root);
     rig_stop(rig);
     rig_start(rig);
-    rig_must(ops->locate(rig->backend, 2, &volume, &why));
-    assert_int_equal(mount(volume.path, "/mnt", "ext4", MS_RDONLY, "noload"), 0);
-    int found = access("/mnt/a", F_OK);
-    assert_int_equal(umount("/mnt"), 0);
-    assert_int_equal(found, 0);
+    assert_replayed(rig, 2);
 }
 
 /* Ends a mounted ext4 without a last write of its journal (EXT4_IOC_SHUTDOWN of fs/ext4/ext4.h). */
@@ -396,7 +404,6 @@ static void a_journal_that_was_left_is_replayed_by_a_sync(void **state)
 {
     struct rig *rig = *state;
     struct reason why = {0};
-    struct volume volume;
 
     rig_must(ops->create(rig->backend, 1, &why));
     int root = rig_root(rig, 1);
@@ -405,11 +412,7 @@ static void a_journal_that_was_left_is_replayed_by_a_sync(void **state)
     shut_down(root);
     close(root);
     rig_must(ops->sync(rig->backend, 1, &why));
-    rig_must(ops->locate(rig->backend, 1, &volume, &why));
-    assert_int_equal(mount(volume.path, "/mnt", "ext4", MS_RDONLY, "noload"), 0);
-    int found = access("/mnt/a", F_OK);
-    assert_int_equal(umount("/mnt"), 0);
-    assert_int_equal(found, 0);
+    assert_replayed(rig, 1);
 }
 
 /* Beside a view, and beside a container; and without a trace. */
