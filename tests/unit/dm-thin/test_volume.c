@@ -398,20 +398,34 @@ static void a_file_system_that_gave_up_is_not_called_synced(void **state)
     assert_non_null(strstr(why.text, "write volume 1 to disk"));
 }
 
+/* EXT4_FEATURE_INCOMPAT_RECOVER in s_feature_incompat (fs/ext4/ext4.h). */
+static bool is_to_be_replayed(const char *device)
+{
+    scoped_fd int fd = open(device, O_RDONLY | O_CLOEXEC);
+    uint32_t features;
+
+    assert_int_equal(pread(fd, &features, sizeof(features), 1024 + 0x60), sizeof(features));
+    return features & 4;
+}
+
 /* Its unmount could not write the journal, or, which leaves the same, a virtual machine was ended
  * that had it as its disk: nobody has it any more when it is committed. */
 static void a_journal_that_was_left_is_replayed_by_a_sync(void **state)
 {
     struct rig *rig = *state;
     struct reason why = {0};
+    char name[DEVICE_NAME], path[DEVICE_PATH];
 
+    name_volume(rig->pool, 1, name);
     rig_must(ops->create(rig->backend, 1, &why));
     int root = rig_root(rig, 1);
     make_file(root, "a");
     assert_int_equal(fsync(root), 0);
     shut_down(root);
     close(root);
+    assert_true(is_to_be_replayed(device_path(name, path)));
     rig_must(ops->sync(rig->backend, 1, &why));
+    assert_false(is_to_be_replayed(path));
     assert_replayed(rig, 1);
 }
 
