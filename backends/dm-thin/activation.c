@@ -79,8 +79,8 @@ int activation_note(struct thin_pool *pool, struct inventory_item *item, const c
  * are handed out without replay, since many views share one volume and none may write to it: they
  * would see what was on disk before. So it is replayed here, by a mount that is over at once. ext4
  * says in its superblock whether that is due; xfs does not, so each volume is taken whose device is
- * made anew, unless it is a clone that nobody had yet. In a pool that cannot be written such a mount
- * may fail, and with it a view that ext4 would have given.
+ * made anew, unless it is a clone that nobody had yet. In a pool that cannot be written such a
+ * mount may fail, and with it a view that ext4 would have given.
  */
 static int activation_replay(struct thin_pool *pool, struct inventory_item *item, const char *path)
 {

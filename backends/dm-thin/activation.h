@@ -13,9 +13,9 @@
  * waits. On the way a journal left open by a crash is replayed, and *ITEM's figures are noted. */
 int activation_begin(struct thin_pool *pool, struct inventory_item *item, struct reason *why);
 
-/* After whoever had the volume's device let go of it: replays the journal that an unmount left which
- * could not write, or a virtual machine that was ended. Nothing while somebody has it open; of xfs,
- * whose superblock does not tell, nothing either. */
+/* After whoever had the volume's device let go of it: replays the journal that an unmount left
+ * which could not write, or a virtual machine that was ended. Nothing while somebody has it open;
+ * of xfs, whose superblock does not tell, nothing either. */
 int activation_settle(struct thin_pool *pool, struct inventory_item *item, struct reason *why);
 
 /* The device alone, for who reads no file system on it. 0 or minus an errno. */

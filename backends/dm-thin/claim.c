@@ -107,8 +107,9 @@ static int claim_write(struct thin_pool *pool, char *block, struct reason *why)
     int error = pwrite(pool->owner, block, LABEL_BLOCK, 0) != LABEL_BLOCK || fsync(pool->owner) < 0
                     ? -errno
                     : thin_pool_confirm(pool);
-    return error ? thin_pool_failure(pool, why, -error, "write the label of the pool %s", pool->name)
-                 : 0;
+    return error
+               ? thin_pool_failure(pool, why, -error, "write the label of the pool %s", pool->name)
+               : 0;
 }
 
 /* The label of a pool that has none yet. */

@@ -39,6 +39,6 @@ int content_expect_none(const char *setting, const char *path, struct reason *wh
     return refuse(why, CONDITION_INVALID,
                   "dm_thin.%s %s holds %s already: name another device, or, if that may be lost, "
                   "`wipefs --all %s`",
-                  setting, quoted(bytes_of(path)), found == 0 ? probe_name(probe) : "several things",
-                  path);
+                  setting, quoted(bytes_of(path)),
+                  found == 0 ? probe_name(probe) : "several things", path);
 }

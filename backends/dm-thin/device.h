@@ -36,8 +36,8 @@ int device_need(struct reason *why);
 /* A device that is not there is a success with exists = false. UUID may be NULL. */
 int device_look(const char *name, struct device_state *state, char uuid[DEVICE_UUID]);
 
-/* device_look() for a device that is to have UUID: -EEXIST when one of that name has another, and so
- * is somebody else's. */
+/* device_look() for a device that is to have UUID: -EEXIST when one of that name has another, and
+ * so is somebody else's. */
 int device_look_ours(const char *name, const char *uuid, struct device_state *state);
 
 /* Says so of the device NAME, which the pool cannot do without: CONDITION_INVALID. */

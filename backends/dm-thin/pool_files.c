@@ -131,8 +131,9 @@ static int make_metadata(int root, uint64_t size, struct reason *why)
                       "the disk has no room for the metadata of the pool, %" PRIu64
                       " MiB: free some, or set a smaller pool.size",
                       size / MIB);
-    return made < 0 ? failure(why, -made, "make the metadata of the pool, %" PRIu64 " MiB", size / MIB)
-                    : result;
+    return made < 0
+               ? failure(why, -made, "make the metadata of the pool, %" PRIu64 " MiB", size / MIB)
+               : result;
 }
 
 /* Names of devices are the machine's, not the folder's: a random one meets no other daemon's. */
@@ -183,12 +184,10 @@ int pool_files_make(int root, const char *root_path, bool embedded, uint64_t siz
 
 int pool_files_note_use(int root, struct reason *why)
 {
-    scoped_fd int folder = openat(root, POOL_FILES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result;
-
     if (pool_files_in_use(root))
         return 0;
-    result = make_file(root, POOL_FILES "/in-use", 0, NULL, why);
+    scoped_fd int folder = openat(root, POOL_FILES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = make_file(root, POOL_FILES "/in-use", 0, NULL, why);
     if (result == 0 && (folder < 0 || fsync(folder) < 0))
         result = failure(why, errno, "write the folder " POOL_FILES " to disk");
     return result;

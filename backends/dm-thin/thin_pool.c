@@ -181,10 +181,10 @@ static int thin_pool_find(struct thin_pool *pool, const struct backend_options *
         return result;
     int unexpected = presence_expect(options->presence, result == 0,
                                      result == 0 ? pool->name : "in " POOL_FILES, why);
-    if (result == 0 && !unexpected)
-        return thin_pool_expect_kind(pool, why);
     if (unexpected)
         return unexpected;
+    if (result == 0)
+        return thin_pool_expect_kind(pool, why);
     result = pool_files_make(pool->root, options->root_path, embedded, options->pool_size, why);
     made->files = result == 0;
     return result ? result : pool_files_name(pool->root, pool->name, why);
@@ -405,10 +405,11 @@ static void thin_pool_warn(const struct thin_pool *pool)
 
     if (pool->origin == THIN_GIVEN && thin_pool_look(pool, &status, NULL) == 0 &&
         !status.error_if_no_space)
-        log_warn("the thin pool %s lets writes wait when it is full, instead of failing them, so "
-                 "containers, and calls that write, would stand still: `lvchange --errorwhenfull y` "
-                 "for one of LVM, or the feature error_if_no_space in its table",
-                 pool->name);
+        log_warn(
+            "the thin pool %s lets writes wait when it is full, instead of failing them, so "
+            "containers, and calls that write, would stand still: `lvchange --errorwhenfull y` "
+            "for one of LVM, or the feature error_if_no_space in its table",
+            pool->name);
 }
 
 /* Devices are made all the time by many: who suspends must get his turn. */

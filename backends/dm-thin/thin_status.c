@@ -133,9 +133,8 @@ bool thin_pool_metadata_scarce(const struct line_pool_status *status)
 /* Where the metadata of a pool lie that is not active, only who made it knows. */
 static const char *examined_by(const struct thin_pool *pool)
 {
-    return pool->origin == THIN_GIVEN
-               ? "run `thin_check` on its metadata device"
-               : "run `cowsnap pool check`, which says what to do";
+    return pool->origin == THIN_GIVEN ? "run `thin_check` on its metadata device"
+                                      : "run `cowsnap pool check`, which says what to do";
 }
 
 enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_pool_status *status,
@@ -143,6 +142,7 @@ enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_
 {
     uint64_t left = status->data_total - status->data_used;
     uint64_t reserve = thin_pool_reserve(status->data_total, pool->block_sectors);
+    uint64_t low = thin_pool_low_water(status->data_total, pool->block_sectors);
     uint64_t below_blocks = below / SECTOR / pool->block_sectors;
 
     if (status->mode == LINE_FAILED) {
@@ -185,11 +185,11 @@ enum thin_level thin_pool_level(const struct thin_pool *pool, const struct line_
         thin_pool_full(pool, status, "is nearly out of room for metadata", why);
         return THIN_LOW;
     }
-    if (left <= 2 * reserve) {
+    if (left <= low) {
         thin_pool_full(pool, status, "is nearly out of room for data", why);
         return THIN_LOW;
     }
-    if (below_blocks <= 2 * reserve) {
+    if (below_blocks <= low) {
         thin_pool_sunk(pool, below, why);
         return THIN_LOW;
     }

@@ -17,7 +17,7 @@
 struct apply {
     struct tree *tree;
     enum whiteout_style whiteouts;
-    bool early;                /* large files: start to write them back, all is synced at the end */
+    bool early; /* large files: start to write them back, all is synced at the end */
     struct layer_result *result; /* entries and file_bytes are counted here */
     bool refuse_devices;
     struct room room;              /* of the target */

@@ -192,9 +192,8 @@ static int tree_removes(void *context, int folder, const char *folder_name, cons
 
     if (result)
         return result;
-    result = directory
-                     ? name_set_has(tree->names, folder_name, name, NAME_OUR_FOLDER, &ours, why)
-                     : tree_knows(tree, folder_name, name, &ours, why);
+    result = directory ? name_set_has(tree->names, folder_name, name, NAME_OUR_FOLDER, &ours, why)
+                       : tree_knows(tree, folder_name, name, &ours, why);
 
     if (result)
         return result;

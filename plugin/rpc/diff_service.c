@@ -119,7 +119,8 @@ static int handle_diff(struct call *call, const ProtobufCMessage *message,
 static const struct method methods[] = {
     {"Apply", &containerd__services__diff__v1__apply_request__descriptor, handle_apply, LANE_LAYER,
      false},
-    {"Diff", &containerd__services__diff__v1__diff_request__descriptor, handle_diff, LANE_SHORT, false},
+    {"Diff", &containerd__services__diff__v1__diff_request__descriptor, handle_diff, LANE_SHORT,
+     false},
 };
 
 const struct service service_diff = {

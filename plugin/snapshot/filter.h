@@ -27,8 +27,8 @@ struct filter;
 #define FILTER_EXPRESSIONS 64u /* regular ones: each may take a MiB */
 
 /* Parses COUNT filters into one; none at all, or an empty one, matches everything. *FILTER borrows
- * nothing. CONDITION_INVALID says where the text goes wrong, or which of these limits it passes: each
- * record of a List is held against all of it. */
+ * nothing. CONDITION_INVALID says where the text goes wrong, or which of these limits it passes:
+ * each record of a List is held against all of it. */
 int filter_parse(struct filter **filter, const struct bytes *texts, size_t count,
                  struct reason *why);
 /* NULL is allowed; returns NULL. */

@@ -18,8 +18,8 @@
 #define LABELS_LIMIT (1u << 20) /* bytes of all of a snapshot's; ours */
 
 /* Sorted, one of each key, empty values left out. What is in *CLEAN borrows
- * the bytes of LABELS; the array is the arena's. CONDITION_INVALID for a label over the limit, and for all
- * together over theirs. */
+ * the bytes of LABELS; the array is the arena's. CONDITION_INVALID for a label over the limit, and
+ * for all together over theirs. */
 int labels_clean(struct arena *arena, const struct label *labels, size_t count,
                  const struct label **clean, size_t *clean_count, struct reason *why);
 

@@ -52,8 +52,8 @@ void stock_deinit(struct stock *stock);
 int64_t stock_now(void);
 
 /* A ready clone of PARENT, the caller's from now on; 0 when none is there. Either way PARENT was
- * asked for; *LOW is set when less than a quarter of what is wanted is there: clones are cheaper made
- * together, and a burst shall not have the filler beside it. */
+ * asked for; *LOW is set when less than a quarter of what is wanted is there: clones are cheaper
+ * made together, and a burst shall not have the filler beside it. */
 uint64_t stock_take(struct stock *stock, uint64_t parent, int64_t now, bool *low);
 
 /* Lays down a clone that was made. If PARENT is not in demand any more, it is one of those to be

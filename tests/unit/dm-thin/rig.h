@@ -51,8 +51,8 @@ int rig_root(struct rig *rig, uint64_t id);
 /* The device of volume ID as it is now. */
 struct device_state rig_device(struct rig *rig, uint64_t id);
 
-/* A device of SIZE bytes, zeros if it was not made before, over the file NAME of the root folder. It
- * lasts as long as the pool on it, or the process. */
+/* A device of SIZE bytes, zeros if it was not made before, over the file NAME of the root folder.
+ * It lasts as long as the pool on it, or the process. */
 void rig_make_device(const struct rig *rig, const char *name, uint64_t size, char path[32]);
 
 /* How many devices of the machine bear the name of the rig's pool. */

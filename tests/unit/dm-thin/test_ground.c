@@ -3,7 +3,6 @@
 /* What a pool lies on, and whose that is: a start that finds something else than it left refuses,
  * instead of beginning anew on it. */
 
-#include "backends/dm-thin/line.h"
 #include "backends/dm-thin/name.h"
 #include "backends/dm-thin/pool_files.h"
 #include "base/scoped.h"

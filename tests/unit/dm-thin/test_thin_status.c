@@ -126,7 +126,8 @@ static void what_is_broken_comes_before_what_is_full(void **state)
     status.needs_check = true;
     assert_level(status, THIN_NEEDS_CHECK, "until its metadata have been checked");
     assert_level(status, THIN_NEEDS_CHECK, "run `cowsnap pool check`");
-    assert_level_of(THIN_GIVEN, status, THIN_NEEDS_CHECK, "run `thin_check` on its metadata device");
+    assert_level_of(THIN_GIVEN, status, THIN_NEEDS_CHECK,
+                    "run `thin_check` on its metadata device");
     status.mode = LINE_FAILED;
     assert_level(status, THIN_FAILED, "has failed and serves nothing");
     assert_level(status, THIN_FAILED, "run `cowsnap pool check`");

@@ -345,7 +345,8 @@ static void both_ways_agree_on_any_tree(void **state)
 
 #define with_rig(test) cmocka_unit_test_setup_teardown(test, tree_rig_setup, tree_rig_teardown)
 
-/* Each look-up of a component starts at the root: 1 for "l", 1 + 2 for "a/b", 1 + 2 for it again. */
+/* Each look-up of a component starts at the root: 1 for "l", 1 + 2 for "a/b", 1 + 2 for it again.
+ */
 static void folders_that_are_passed_are_counted(void **state)
 {
     struct tree_rig *rig = *state;
