@@ -34,6 +34,13 @@ static inline int take_fd(int *fd)
     return taken;
 }
 
+/* Ends a descriptor before its scope does: the variable keeps -1. */
+static inline void drop_fd(int *fd)
+{
+    scoped_close_(fd);
+    *fd = -1;
+}
+
 /* Hands over a pointer: the variable keeps NULL. */
 #define take_pointer(pointer)                                                                      \
     ({                                                                                             \

@@ -112,7 +112,7 @@ static int apply_directory(struct apply *apply, struct directory *parent, const 
     if (result)
         return result;
     if (there) {
-        result = directory_open(tree->cache, name, false, &made, &error, why);
+        result = directory_open_in(tree->cache, parent, base, name, false, &made, &error, why);
         if (!result && !made)
             result = io_error(why, error, "open the folder", name);
         if (!result) /* files under way there may count on what is changed here */

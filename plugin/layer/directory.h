@@ -57,6 +57,12 @@ struct directory *directory_cached(struct directory_cache *cache, const char *na
 int directory_open(struct directory_cache *cache, const char *name, bool ours,
                    struct directory **directory, int *error, struct reason *why);
 
+/* The same for the folder BASE in PARENT, which is NAME as a whole: however deep it is, one look-up
+ * finds it. ENOTDIR also for a symlink. */
+int directory_open_in(struct directory_cache *cache, const struct directory *parent,
+                      const char *base, const char *name, bool ours, struct directory **directory,
+                      int *error, struct reason *why);
+
 /* Opens the folder BASE in PARENT, which was just made there by the layer, and is NAME as a whole.
  * It is not plain until directory_look() or the caller says so. */
 int directory_open_made(struct directory_cache *cache, const struct directory *parent,

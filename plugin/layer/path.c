@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #define PATH_KERNEL_LINKS 40 /* symlinks that the kernel follows in one name */
-
-static int path_openat2(int fd, const char *name, int flags, unsigned resolve)
+static int path_openat2(int fd, const char *name, int flags)
 {
-    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW, .resolve = resolve};
+    struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     int opened;
 
     /* EAGAIN: something was renamed or mounted just then (openat2(2)). */
@@ -31,7 +31,7 @@ static int path_openat2(int fd, const char *name, int flags, unsigned resolve)
 
 void path_root_init(struct path_root *root, int fd)
 {
-    int opened = path_openat2(fd, ".", O_PATH, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    int opened = path_openat2(fd, ".", O_PATH);
 
     *root = (struct path_root){.fd = fd, .components = opened == -ENOSYS || opened == -EPERM};
     if (opened >= 0)
@@ -124,13 +124,76 @@ static int path_open_components(int root, const char *name, int flags)
     }
 }
 
-/* RESOLVE_IN_ROOT where there is no openat2: O_PATH of what NAME is, whose last component is not
- * followed. What was passed is kept without symlinks, so that ".." in a target is its end's. */
-static int path_follow_components(int root, const char *name)
+int path_open(const struct path_root *root, const char *resolved, int flags)
 {
+    if (resolved[0] == '\0')
+        resolved = ".";
+    if (root->components)
+        return path_open_components(root->fd, resolved, flags);
+    return path_openat2(root->fd, resolved, flags);
+}
+
+static bool path_take_steps(const struct path_root *root, uint64_t steps)
+{
+    if (!root->steps)
+        return true;
+    if (steps > *root->steps) {
+        *root->steps = 0;
+        return false;
+    }
+    *root->steps -= steps;
+    return true;
+}
+
+static int path_too_far(const char *name, struct reason *why)
+{
+    return refuse(why, CONDITION_INVALID,
+                  "the names of the layer lead through too many folders and symlinks, the last of "
+                  "them %s; the layer must be built anew",
+                  quoted(bytes_of(name)));
+}
+
+int path_pass_folders(const struct path_root *root, uint64_t count, const char *name,
+                      struct reason *why)
+{
+    return path_take_steps(root, count) ? 0 : path_too_far(name, why);
+}
+
+/* The steps of opening NAME from the root: one for each of its components. */
+static bool path_take_opening(const struct path_root *root, const char *name)
+{
+    uint64_t steps = 1;
+
+    for (const char *at = name; *at; at++)
+        steps += *at == '/';
+    return path_take_steps(root, steps);
+}
+
+/* Spells the symlink LINK out: REST becomes its target, and then AT, which is the end of REST. */
+static int path_spell_out(int link, char rest[static PATH_ROOM], const char *at)
+{
+    char target[PATH_ROOM];
+    ssize_t length = readlinkat(link, "", target, sizeof(target));
+    size_t left = strlen(at);
+
+    if (length < 0)
+        return -errno;
+    if ((size_t)length + left >= PATH_ROOM)
+        return -ENAMETOOLONG;
+    memmove(rest + length, at, left + 1);
+    memcpy(rest, target, (size_t)length);
+    return 0;
+}
+
+/* O_PATH of what NAME is, whose last component is not followed, as RESOLVE_IN_ROOT would have it:
+ * but here each symlink's way costs its steps. What was passed is kept without symlinks, so that
+ * ".." in a target is its end's. -ETIME: the steps are used up. */
+static int path_follow(const struct path_root *root, const char *name)
+{
+    scoped_fd int folder = -1; /* what was passed; -1: to be opened again */
     char passed[PATH_ROOM] = "";
     char rest[PATH_ROOM];
-    char target[PATH_ROOM * 2];
+    char component[NAME_MAX + 1];
     const char *at = strcpy(rest, name);
     size_t used = 0;
     unsigned links = 0;
@@ -139,99 +202,136 @@ static int path_follow_components(int root, const char *name)
         scoped_fd int fd = -1;
         struct stat status;
         size_t length;
-        ssize_t read;
+        int result;
 
         at += strspn(at, "/");
         length = strcspn(at, "/");
-        if (!path_push(passed, &used, at, length))
+        if (length > NAME_MAX)
             return -ENAMETOOLONG;
+        memcpy(component, at, length);
+        component[length] = '\0';
         at += length;
-        fd = path_open_components(root, used > 0 ? passed : ".", O_PATH);
-        if (fd < 0 || *at == '\0')
+        if (strcmp(component, "..") == 0) {
+            path_push(passed, &used, component, length);
+            drop_fd(&folder);
+        }
+        if (folder < 0) {
+            if (!path_take_opening(root, passed))
+                return -ETIME;
+            folder = path_open(root, passed, O_PATH | O_DIRECTORY);
+            if (folder < 0)
+                return folder;
+        }
+        if (length == 0 || strcmp(component, ".") == 0 || strcmp(component, "..") == 0) {
+            if (*at == '\0')
+                return take_fd(&folder);
+            continue;
+        }
+        if (!path_take_steps(root, 1))
+            return -ETIME;
+        fd = openat(folder, component, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+            return -errno;
+        if (*at == '\0')
             return take_fd(&fd);
         if (fstat(fd, &status) < 0)
             return -errno;
-        if (S_ISDIR(status.st_mode))
+        if (S_ISDIR(status.st_mode)) {
+            if (!path_push(passed, &used, component, length))
+                return -ENAMETOOLONG;
+            drop_fd(&folder);
+            folder = take_fd(&fd);
             continue;
+        }
         if (!S_ISLNK(status.st_mode))
             return -ENOTDIR;
         if (++links > PATH_KERNEL_LINKS)
             return -ELOOP;
-        read = readlinkat(fd, "", target, PATH_ROOM);
-        if (read < 0)
-            return -errno;
-        if ((size_t)read + strlen(at) >= PATH_ROOM)
-            return -ENAMETOOLONG;
-        strcpy(target + read, at);
-        at = strcpy(rest, target);
-        if (rest[0] == '/')
-            used = 0;
-        else
-            path_push(passed, &used, "..", 2);
+        result = path_spell_out(fd, rest, at);
+        if (result)
+            return result;
+        at = rest;
+        if (rest[0] == '/') {
+            passed[used = 0] = '\0';
+            drop_fd(&folder);
+        }
     }
 }
 
-int path_open(const struct path_root *root, const char *resolved, int flags)
+/* path_open() of a tree name that may lead through symlinks, for O_PATH. */
+static int path_look_up(const struct path_root *root, const char *name)
 {
-    if (resolved[0] == '\0')
-        resolved = ".";
-    if (root->components)
-        return path_open_components(root->fd, resolved, flags);
-    return path_openat2(root->fd, resolved, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    int fd = path_take_opening(root, name) ? path_open(root, name, O_PATH) : -ETIME;
+
+    return fd == -ELOOP || fd == -ENOTDIR ? path_follow(root, name) : fd;
 }
 
-/* NAME is looked up from the root: each of its components is a step. */
-static int path_count_steps(const struct path_root *root, const char *name, struct reason *why)
-{
-    uint64_t steps = 1;
+/* How far a pass over a name has come: what the tree name it has written is. */
+struct path_place {
+    int fd;       /* O_PATH; -1: not looked up, or nothing */
+    bool nothing; /* nor is there anything beneath it */
+};
 
-    if (!root->steps)
+static void path_place_drop(struct path_place *place)
+{
+    drop_fd(&place->fd);
+    place->nothing = false;
+}
+
+/* Goes on to NAME; BENEATH: it is the last one and a component more, and one look-up is enough
+ * where that was found. Symlinks that an earlier step of the pass has brought in are followed here,
+ * inside the target, and spelt out by the next pass. */
+static int path_place_enter(const struct path_root *root, struct path_place *place,
+                            const char *name, bool beneath, struct reason *why)
+{
+    size_t folder_length;
+    int fd;
+
+    if (beneath && place->nothing)
         return 0;
-    for (const char *at = name; *at; at++)
-        steps += *at == '/';
-    if (steps > *root->steps) {
-        *root->steps = 0;
+    if (!beneath || place->fd < 0)
+        fd = path_look_up(root, name);
+    else if (!path_take_steps(root, 1))
+        fd = -ETIME;
+    else if ((fd = openat(place->fd, path_base(name, &folder_length),
+                          O_PATH | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        fd = -errno;
+    path_place_drop(place);
+    place->fd = fd;
+    switch (fd) {
+    case -ENOENT:
+        place->nothing = true;
+        return 0;
+    case -ENOTDIR:
         return refuse(why, CONDITION_INVALID,
-                      "the names of the layer lead through too many folders and symlinks, the last "
-                      "of them %s; the layer must be built anew",
+                      "%s leads through something that is no folder; the layer must be built anew",
                       quoted(bytes_of(name)));
+    case -ELOOP:
+        return refuse(why, CONDITION_INVALID, "%s leads through a loop of symlinks",
+                      quoted(bytes_of(name)));
+    case -ETIME:
+        return path_too_far(name, why);
+    default:
+        return fd < 0 ? io_error(why, -fd, "look up", name) : 0;
     }
-    *root->steps -= steps;
-    return 0;
 }
 
-/* Reads the symlink at the tree name NAME into TARGET. *LINK tells whether there is one; a name
- * that does not exist is none. */
-static int path_read_link(const struct path_root *root, const char *name, bool *link,
+/* Reads the symlink at PLACE, whose tree name is NAME, into TARGET. *LINK tells whether it is one.
+ */
+static int path_read_link(const struct path_place *place, const char *name, bool *link,
                           char target[static PATH_ROOM], struct reason *why)
 {
-    scoped_fd int fd = -1;
     struct stat status;
     ssize_t length;
 
     *link = false;
-    if (name[0] == '\0')
+    if (place->nothing)
         return 0;
-    /* A pass over a name may meet the symlinks that an earlier step of it has brought in: those
-     * are followed here, inside the target, and spelt out by the next pass. */
-    fd = root->components ? path_follow_components(root->fd, name)
-                          : path_openat2(root->fd, name, O_PATH, RESOLVE_IN_ROOT);
-    if (fd == -ENOENT)
-        return 0;
-    if (fd == -ENOTDIR)
-        return refuse(why, CONDITION_INVALID,
-                      "%s leads through something that is no folder; the layer must be built anew",
-                      quoted(bytes_of(name)));
-    if (fd == -ELOOP)
-        return refuse(why, CONDITION_INVALID, "%s leads through a loop of symlinks",
-                      quoted(bytes_of(name)));
-    if (fd < 0)
-        return io_error(why, -fd, "look up", name);
-    if (fstat(fd, &status) < 0)
+    if (fstat(place->fd, &status) < 0)
         return io_error(why, errno, "look up", name);
     if (!S_ISLNK(status.st_mode))
         return 0;
-    length = readlinkat(fd, "", target, PATH_ROOM);
+    length = readlinkat(place->fd, "", target, PATH_ROOM);
     if (length < 0)
         return io_error(why, errno, "read the symlink", name);
     if (length == PATH_ROOM)
@@ -246,42 +346,49 @@ static int path_read_link(const struct path_root *root, const char *name, bool *
 static int path_pass(const struct path_root *root, const char *from, char to[static PATH_ROOM],
                      unsigned *links, struct reason *why)
 {
+    scoped(path_place_drop) struct path_place place = {.fd = -1};
+    char candidate[PATH_ROOM] = ""; /* TO and the component; what TO is, before it is joined */
     char target[PATH_ROOM];
-    char candidate[PATH_ROOM];
     const char *at = from;
     bool bare = from[0] != '/'; /* nothing came before the component */
+    bool link = false;
+    size_t used = 0;
 
     to[0] = '\0';
     while (*(at += strspn(at, "/"))) {
         size_t length = strcspn(at, "/");
-        size_t used = 0;
-        bool link;
+        bool fits = true;
+        size_t before;
         int result;
 
-        candidate[0] = '\0';
-        if (!path_push_all(candidate, &used, to) || !path_push(candidate, &used, at, length))
+        if (link) { /* TO is what a symlink says */
+            candidate[used = 0] = '\0';
+            fits = path_push_all(candidate, &used, to);
+            memcpy(to, candidate, used + 1);
+        }
+        before = used;
+        if (!fits || !path_push(candidate, &used, at, length))
             return io_error(why, ENAMETOOLONG, "follow the symlinks of", from);
         if (*links > PATH_LINKS_LIMIT)
             return refuse(why, CONDITION_INVALID,
                           "%s leads through more than %u symlinks, or in a circle",
                           quoted(bytes_of(from)), PATH_LINKS_LIMIT);
-        result = path_count_steps(root, candidate, why);
+        result = path_place_enter(root, &place, candidate, used > before, why);
         if (!result)
-            result = path_read_link(root, candidate, &link, target, why);
+            result = path_read_link(&place, candidate, &link, target, why);
         if (result)
             return result;
         if (!link) {
-            memcpy(to, candidate, used + 1);
-        } else if (target[0] == '/' || bare) {
-            (*links)++;
-            strcpy(to, target);
+            size_t same = used < before ? used : before;
+
+            memcpy(to + same, candidate + same, used - same + 1);
         } else {
             (*links)++;
-            candidate[0] = '\0';
-            used = 0;
-            if (!path_push_all(candidate, &used, to) || !path_push_all(candidate, &used, target))
+            path_place_drop(&place);
+            if (target[0] == '/' || bare)
+                strcpy(to, target);
+            else if (!path_push_all(to, &before, target))
                 return io_error(why, ENAMETOOLONG, "follow the symlinks of", from);
-            memcpy(to, candidate, used + 1);
         }
         bare = false;
         at += length;

@@ -26,8 +26,8 @@ struct path_root {
     int fd;          /* the target, opened for reading; borrowed */
     bool components; /* go component by component, without openat2; path_root_init() sets it where
                         the kernel or a filter has none; tests set it too */
-    uint64_t *steps; /* folders that may still be passed by path_resolve(); NULL: any number. A name
-                        of 4 KiB that leads through symlinks passes some 80 million */
+    uint64_t *steps; /* folders that names may still pass; NULL: any number. A name of 4 KiB that
+                        leads through symlinks may pass millions */
 };
 
 /* Looks whether openat2(2) works here (ENOSYS before Linux 5.6; EPERM under some seccomp filters).
@@ -52,5 +52,10 @@ int path_resolve(const struct path_root *root, const char *name, char resolved[s
  * O_NOFOLLOW are added. Returns the descriptor or minus the errno; ELOOP or ENOTDIR tell that a
  * component is a symlink. */
 int path_open(const struct path_root *root, const char *resolved, int flags);
+
+/* Takes COUNT off the root's steps, for NAME leads through so many folders more. CONDITION_INVALID
+ * when they are used up. */
+int path_pass_folders(const struct path_root *root, uint64_t count, const char *name,
+                      struct reason *why);
 
 #endif

@@ -344,9 +344,11 @@ static int tree_step(struct tree *tree, struct directory *parent, const char *ba
 
     *directory = NULL;
     if (!result)
+        result = path_pass_folders(&tree->root, 1, name, why);
+    if (!result)
         result = name_set_has(tree->names, name, "", NAME_OUR_FOLDER, &ours, why);
     if (!result)
-        result = directory_open(tree->cache, name, ours, directory, &error, why);
+        result = directory_open_in(tree->cache, parent, base, name, ours, directory, &error, why);
     if (result || *directory)
         return result;
     if (error == ENOENT) { /* or is it a file that is under way? */

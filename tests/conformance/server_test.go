@@ -55,7 +55,7 @@ func (s *server) start() error {
 	defer log.Close()
 	s.process = exec.Command(os.Getenv("CONFORMANCE_SERVE"), s.root)
 	s.process.Stdout, s.process.Stderr = log, log
-	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
 		return err
 	}

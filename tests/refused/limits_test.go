@@ -84,30 +84,45 @@ func TestHugeSparseFiles(t *testing.T) {
 	}
 }
 
-// A name of 2,000 folders, reached through forty symlinks one after the other: looking it up passes some eighty million
-// folders. A layer that spells many of them ends after a while, and one that is only deep does not.
+// A name of 2,000 folders, reached through forty symlinks one after the other: looking it up passes some eighty thousand
+// folders, and more where each symlink leads through a deep folder to the next. A layer that spells many of them ends
+// after a while, and one that is only deep does not.
 func TestNamesThroughManyFolders(t *testing.T) {
 	symlink := func(name, target string) tar.Header {
 		return tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target}
 	}
 	deep := func(levels int) string { return strings.Repeat("a/", levels) }
+	chain := func(links int) (entries []tar.Header) {
+		entries = append(entries, symlink("s0", "."))
+		for i := 1; i < links; i++ {
+			entries = append(entries, symlink(fmt.Sprintf("s%d", i), fmt.Sprintf("s%d", i-1)))
+		}
+		return
+	}
+	nested := func(levels, links int) (entries []tar.Header) {
+		entries = append(entries, symlink("s0", "."))
+		for i := 1; i < links; i++ {
+			entries = append(entries, symlink(fmt.Sprintf("%sl%d", deep(levels), i), fmt.Sprintf("/s%d", i-1)),
+				symlink(fmt.Sprintf("s%d", i), fmt.Sprintf("%sl%d", deep(levels), i)))
+		}
+		return
+	}
 	for _, c := range []struct {
 		what   string
 		levels int
-		links  int
+		links  []tar.Header
+		last   string
 		code   codes.Code
 	}{
-		{"through forty symlinks", 1900, 40, codes.InvalidArgument},
-		{"of 150 folders", 150, 1, codes.OK},
+		{"through forty symlinks", 1900, chain(40), "s39", codes.InvalidArgument},
+		{"through symlinks in symlinks", 1000, nested(1000, 19), "s18", codes.InvalidArgument},
+		{"of 150 folders", 150, chain(1), "s0", codes.OK},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			entries := []tar.Header{{Name: deep(c.levels), Typeflag: tar.TypeDir, Mode: 0o755}, symlink("s0", ".")}
-			for i := 1; i < c.links; i++ {
-				entries = append(entries, symlink(fmt.Sprintf("s%d", i), fmt.Sprintf("s%d", i-1)))
-			}
+			entries := append([]tar.Header{{Name: deep(c.levels), Typeflag: tar.TypeDir, Mode: 0o755}}, c.links...)
 			for i := 0; i < 400; i++ { // in turn, so that no folder is the one before
-				entries = append(entries, file(fmt.Sprintf("s%d/%sx%d", c.links-1, deep(c.levels), i)),
-					file(fmt.Sprintf("s%d/%sa/x%d", c.links-1, deep(c.levels-2), i)))
+				entries = append(entries, file(fmt.Sprintf("%s/%sx%d", c.last, deep(c.levels), i)),
+					file(fmt.Sprintf("%s/%sa/x%d", c.last, deep(c.levels-2), i)))
 			}
 			id := store(t, archive(t, entries...))
 			leavesNoTrace(t, func() {

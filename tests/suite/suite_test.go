@@ -34,7 +34,7 @@ func serve(ctx context.Context, root string) (snapshots.Snapshotter, func() erro
 		return nil, nil, err
 	}
 	server.Stdout, server.Stderr = log, log
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := server.Start(); err != nil {
 		return nil, nil, err
 	}

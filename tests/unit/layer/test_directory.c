@@ -191,10 +191,41 @@ static void what_cannot_be_opened_is_told_by_its_errno(void **state)
     assert_int_equal(error, ENOTDIR);
     assert_int_equal(directory_open(cache, "link", false, &directory, &error, NULL), 0);
     assert_true(error == ELOOP || error == ENOTDIR);
+    assert_int_equal(directory_open_in(cache, top, "none", "none", false, &directory, &error, NULL),
+                     0);
+    assert_null(directory);
+    assert_int_equal(error, ENOENT);
+    assert_int_equal(directory_open_in(cache, top, "link", "link", false, &directory, &error, NULL),
+                     0);
+    assert_null(directory);
+    assert_int_equal(error, ENOTDIR);
     assert_int_equal(directory_open_made(cache, top, "none", "none", &directory, &rig->why),
                      -ENOENT);
     assert_int_equal(directory_open_made(cache, top, "link", "link", &directory, NULL), -ENOTDIR);
     directory_unref(top);
+    directory_cache_free(cache);
+}
+
+static void a_folder_is_found_in_another(void **state)
+{
+    struct tree_rig *rig = *state;
+    struct directory_cache *cache = cache_of(rig, 4);
+    struct directory *first, *again, *parent;
+    int error;
+
+    make_folders(rig, 1);
+    tree_rig_folder(rig, "0/x");
+    parent = open_folder(cache, "0");
+    assert_int_equal(directory_open_in(cache, parent, "x", "0/x", true, &first, &error, NULL), 0);
+    assert_int_equal(error, 0);
+    assert_string_equal(first->name, "0/x");
+    assert_true(first->ours);
+    assert_true(first->plain); /* it was looked at */
+    assert_int_equal(directory_open_in(cache, parent, "x", "0/x", true, &again, &error, NULL), 0);
+    assert_ptr_equal(again, first);
+    directory_unref(again);
+    directory_unref(first);
+    directory_unref(parent);
     directory_cache_free(cache);
 }
 
@@ -307,6 +338,7 @@ int main(void)
         with_rig(folders_that_writers_hold_count_and_are_asked_for),
         with_rig(an_error_of_the_writers_is_the_answer),
         with_rig(what_cannot_be_opened_is_told_by_its_errno),
+        with_rig(a_folder_is_found_in_another),
         with_rig(a_folder_just_made_is_ours_and_not_plain_yet),
         with_rig(what_a_folder_hands_down_makes_it_not_plain),
         with_rig(writers_of_forgotten_folders_are_remembered),
