@@ -23,7 +23,7 @@
 /* Folders that the look-ups of a layer's names may pass, about a microsecond each: so many for each
  * entry, unused ones for the next, and some to begin with. A name of 200 folders takes 400 where it
  * begins with a symlink; that of an ordinary image a dozen. */
-#define TREE_STEPS_FIRST UINT64_C(4000000)
+#define TREE_STEPS_FIRST UINT64_C(1000000)
 #define TREE_STEPS_ENTRY UINT64_C(1000)
 
 #define TREE_FOLDERS_OPEN 128u /* descriptors at most, those that writers hold included */
