@@ -8,7 +8,7 @@
  * (docs/extraction.md lists the rules), only sooner.
  *
  * Nothing is ever written outside the directory: every name of the layer is resolved beneath its fd
- * with openat2(RESOLVE_IN_ROOT).
+ * (layer/path.h).
  */
 
 #include "base/result.h"

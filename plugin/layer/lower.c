@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,10 +17,11 @@
 
 /* The folder that NAME is beneath LOWER, open; -1 in *FD if it has none there. *HIDDEN tells that
  * it has something else. */
-static int lower_open(const char *lower, const char *name, int *fd, bool *hidden,
+static int lower_open(const char *lower, const char *name, uint64_t *steps, int *fd, bool *hidden,
                       struct reason *why)
 {
     scoped_fd int base = open(lower, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char rooted[PATH_ROOM + 1]; /* as containerd looks it up: see path_resolve() */
     char resolved[PATH_ROOM];
     struct path_root root;
     int result;
@@ -29,8 +31,10 @@ static int lower_open(const char *lower, const char *name, int *fd, bool *hidden
     if (base < 0)
         return failure(why, errno, "cannot open the lower folder %s", quoted(bytes_of(lower)));
     path_root_init(&root, base);
-    result = path_resolve(&root, name, resolved, why);
-    if (result == CONDITION_INVALID) {
+    root.steps = steps;
+    snprintf(rooted, sizeof(rooted), "/%s", name);
+    result = path_resolve(&root, rooted, resolved, why);
+    if (result == CONDITION_INVALID && !(steps && *steps == 0)) {
         *hidden = true;
         return 0;
     }
@@ -103,12 +107,13 @@ static int lower_copy_from(int from, int to, const char *name, struct reason *wh
     return lower_copy_xattrs(from, to, name, why);
 }
 
-int lower_copy_up(int fd, const char *name, const char *const *lowers, struct reason *why)
+int lower_copy_up(int fd, const char *name, const char *const *lowers, uint64_t *steps,
+                  struct reason *why)
 {
     for (; lowers && *lowers; lowers++) {
         scoped_fd int from = -1;
         bool hidden;
-        int result = lower_open(*lowers, name, &from, &hidden, why);
+        int result = lower_open(*lowers, name, steps, &from, &hidden, why);
 
         if (result || hidden)
             return result;

@@ -62,12 +62,15 @@ static bool path_push(char *text, size_t *used, const char *component, size_t le
     return true;
 }
 
-/* The same for every component of NAME. */
-static bool path_push_all(char *text, size_t *used, const char *name)
+/* The same for every component of NAME. *ABOVE (which may be NULL) is set when a ".." would lead
+ * above the target. */
+static bool path_push_all(char *text, size_t *used, const char *name, bool *above)
 {
     while (*name) {
         size_t length = strcspn(name, "/");
 
+        if (above && *used == 0 && length == 2 && strncmp(name, "..", 2) == 0)
+            *above = true;
         if (!path_push(text, used, name, length))
             return false;
         name += length;
@@ -81,7 +84,7 @@ int path_clean(const char *name, char clean[static PATH_ROOM], struct reason *wh
     size_t used = 0;
 
     clean[0] = '\0';
-    if (!path_push_all(clean, &used, name))
+    if (!path_push_all(clean, &used, name, NULL))
         return io_error(why, ENAMETOOLONG, "take the name", name);
     return 0;
 }
@@ -169,8 +172,11 @@ static bool path_take_opening(const struct path_root *root, const char *name)
     return path_take_steps(root, steps);
 }
 
+/* A name as it is while its symlinks are followed: each target may be spelt at length. */
+#define PATH_REST_ROOM (2 * PATH_ROOM)
+
 /* Spells the symlink LINK out: REST becomes its target, and then AT, which is the end of REST. */
-static int path_spell_out(int link, char rest[static PATH_ROOM], const char *at)
+static int path_spell_out(int link, char rest[static PATH_REST_ROOM], const char *at)
 {
     char target[PATH_ROOM];
     ssize_t length = readlinkat(link, "", target, sizeof(target));
@@ -178,7 +184,7 @@ static int path_spell_out(int link, char rest[static PATH_ROOM], const char *at)
 
     if (length < 0)
         return -errno;
-    if ((size_t)length + left >= PATH_ROOM)
+    if ((size_t)length + left >= PATH_REST_ROOM)
         return -ENAMETOOLONG;
     memmove(rest + length, at, left + 1);
     memcpy(rest, target, (size_t)length);
@@ -192,7 +198,7 @@ static int path_follow(const struct path_root *root, const char *name)
 {
     scoped_fd int folder = -1; /* what was passed; -1: to be opened again */
     char passed[PATH_ROOM] = "";
-    char rest[PATH_ROOM];
+    char rest[PATH_REST_ROOM];
     char component[NAME_MAX + 1];
     const char *at = strcpy(rest, name);
     size_t used = 0;
@@ -342,18 +348,23 @@ static int path_read_link(const struct path_place *place, const char *name, bool
 }
 
 /* One pass over FROM: each component is joined to what came before and looked up; a symlink's
- * target takes its place unlooked-at, for the next pass. *LINKS counts them. */
+ * target takes its place unlooked-at, for the next pass. *LINKS counts them. *ROOTED: FROM, then
+ * TO, would begin with a slash in Go. Where it does not, the first component is bare: the target of
+ * a bare symlink is kept as it is spelt, while another's is joined to its folder, lexically. */
 static int path_pass(const struct path_root *root, const char *from, char to[static PATH_ROOM],
-                     unsigned *links, struct reason *why)
+                     bool *rooted, unsigned *links, struct reason *why)
 {
     scoped(path_place_drop) struct path_place place = {.fd = -1};
     char candidate[PATH_ROOM] = ""; /* TO and the component; what TO is, before it is joined */
     char target[PATH_ROOM];
     const char *at = from;
-    bool bare = from[0] != '/'; /* nothing came before the component */
     bool link = false;
     size_t used = 0;
+    bool bare;
 
+    if (from[0] == '/')
+        *rooted = true;
+    bare = !*rooted;
     to[0] = '\0';
     while (*(at += strspn(at, "/"))) {
         size_t length = strcspn(at, "/");
@@ -363,16 +374,19 @@ static int path_pass(const struct path_root *root, const char *from, char to[sta
 
         if (link) { /* TO is what a symlink says */
             candidate[used = 0] = '\0';
-            fits = path_push_all(candidate, &used, to);
+            fits = path_push_all(candidate, &used, to, rooted);
             memcpy(to, candidate, used + 1);
         }
         before = used;
         if (!fits || !path_push(candidate, &used, at, length))
             return io_error(why, ENAMETOOLONG, "follow the symlinks of", from);
+        at += length;
         if (*links > PATH_LINKS_LIMIT)
             return refuse(why, CONDITION_INVALID,
                           "%s leads through more than %u symlinks, or in a circle",
                           quoted(bytes_of(from)), PATH_LINKS_LIMIT);
+        if (used == before && (place.fd >= 0 || place.nothing))
+            continue; /* "." */
         result = path_place_enter(root, &place, candidate, used > before, why);
         if (!result)
             result = path_read_link(&place, candidate, &link, target, why);
@@ -382,16 +396,18 @@ static int path_pass(const struct path_root *root, const char *from, char to[sta
             size_t same = used < before ? used : before;
 
             memcpy(to + same, candidate + same, used - same + 1);
+            *rooted = true;
         } else {
             (*links)++;
             path_place_drop(&place);
-            if (target[0] == '/' || bare)
+            if (target[0] == '/' || bare) {
                 strcpy(to, target);
-            else if (!path_push_all(to, &before, target))
+                *rooted = target[0] == '/';
+            } else if (!path_push_all(to, &before, target, rooted)) {
                 return io_error(why, ENAMETOOLONG, "follow the symlinks of", from);
+            }
         }
         bare = false;
-        at += length;
     }
     return 0;
 }
@@ -401,13 +417,14 @@ int path_resolve(const struct path_root *root, const char *name, char resolved[s
 {
     char from[PATH_ROOM];
     unsigned links = 0;
+    bool rooted = false;
 
     if (strlen(name) >= PATH_ROOM)
         return io_error(why, ENAMETOOLONG, "look up", name);
     strcpy(from, name);
     for (;;) {
         unsigned before = links;
-        int result = path_pass(root, from, resolved, &links, why);
+        int result = path_pass(root, from, resolved, &rooted, &links, why);
 
         if (result)
             return result;

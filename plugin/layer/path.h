@@ -7,9 +7,10 @@
  *
  * A *tree name* is a clean name without its leading slash: "usr/lib/x", components that are neither
  * empty nor "." nor "..", and "" for the target itself. A *resolved* one has in addition no symlink
- * in it, as far as it exists. Only resolved names are ever opened, and always so that the kernel
- * refuses to follow a symlink or to leave the target (openat2(2) with RESOLVE_BENEATH |
- * RESOLVE_NO_SYMLINKS): a tree that changes meanwhile gives an error, never an escape.
+ * in it, as far as it exists. Names are opened only so that the kernel refuses to follow a symlink
+ * or to leave the target: as a whole, by openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, or
+ * one component, which is not "..", in a folder that was found so, with O_NOFOLLOW. A tree that
+ * changes meanwhile gives an error, or a folder that was in the target, never an escape.
  */
 
 #include "base/result.h"
@@ -43,8 +44,9 @@ const char *path_base(const char *tree_name, size_t *folder_length);
 
 /* Follows the symlinks in NAME (any text, the last component included) inside the target. What does
  * not exist is taken as it is spelt. The order of steps is that of continuity's fs.RootPath, on
- * which the outcome of ".." behind a symlink depends. CONDITION_INVALID for a loop, for a file
- * where a folder should be, and when the root's steps are used up. */
+ * which the outcome of ".." behind a symlink depends; there it also matters whether NAME begins
+ * with a slash. CONDITION_INVALID for a loop, for a file where a folder should be, and when the
+ * root's steps are used up (*STEPS is 0 then). */
 int path_resolve(const struct path_root *root, const char *name, char resolved[static PATH_ROOM],
                  struct reason *why);
 

@@ -50,7 +50,7 @@ int tree_init(struct tree *tree, const struct layer_request *request, unsigned w
     memset(tree, 0, sizeof(*tree));
     tree->lowers = request->lowers;
     tree->cancel = request->cancel;
-    tree->steps = TREE_STEPS_FIRST;
+    tree->steps = TREE_STEPS_MOST;
     tree->manifest = request->manifest;
     tree->fd = openat(request->target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tree->fd < 0)
@@ -78,6 +78,8 @@ int tree_cancelled(const struct tree *tree, struct reason *why)
 int tree_begin_entry(struct tree *tree, struct reason *why)
 {
     tree->steps += TREE_STEPS_ENTRY;
+    if (tree->steps > TREE_STEPS_MOST)
+        tree->steps = TREE_STEPS_MOST;
     return tree_cancelled(tree, why);
 }
 
@@ -314,6 +316,9 @@ int tree_imply(struct tree *tree, struct directory *parent, const char *base,
 
     if (result)
         return result;
+    result = path_pass_folders(&tree->root, TREE_STEPS_MAKE, name, why);
+    if (result)
+        return result;
     if (mkdirat(parent->fd, base, 0755) < 0)
         return io_error(why, errno, "make the missing folder", name);
     tree->inodes++;
@@ -326,7 +331,7 @@ int tree_imply(struct tree *tree, struct directory *parent, const char *base,
     if (!result && !parent->plain && fchmod((*directory)->fd, 0755) < 0)
         result = io_error(why, errno, "set the mode of", name);
     if (!result && tree->lowers)
-        result = lower_copy_up((*directory)->fd, name, tree->lowers, why);
+        result = lower_copy_up((*directory)->fd, name, tree->lowers, &tree->steps, why);
     if (!result)
         directory_look(tree->cache, *directory);
     return result;
@@ -344,7 +349,7 @@ static int tree_step(struct tree *tree, struct directory *parent, const char *ba
 
     *directory = NULL;
     if (!result)
-        result = path_pass_folders(&tree->root, 1, name, why);
+        result = path_pass_folders(&tree->root, 1 + strlen(name) / TREE_STEPS_BYTES, name, why);
     if (!result)
         result = name_set_has(tree->names, name, "", NAME_OUR_FOLDER, &ours, why);
     if (!result)
@@ -419,7 +424,11 @@ int tree_folder(struct tree *tree, const char *name, bool make, struct directory
         result = directory_open(tree->cache, name, ours, directory, &error, why);
     if (!result && !*directory) { /* it is missing, or a symlink is on the way */
         result = path_resolve(&tree->root, name, resolved, why);
-        if (!result)
+        if (!result && strcmp(resolved, name) != 0)
+            result = name_set_has(tree->names, resolved, "", NAME_OUR_FOLDER, &ours, why);
+        if (!result && strcmp(resolved, name) != 0)
+            result = directory_open(tree->cache, resolved, ours, directory, &error, why);
+        if (!result && !*directory)
             result = tree_walk(tree, resolved, make, directory, why);
     }
     if (result || !*directory)

@@ -21,10 +21,12 @@
 #include <sys/stat.h>
 
 /* Folders that the look-ups of a layer's names may pass, about a microsecond each: so many for each
- * entry, unused ones for the next, and some to begin with. A name of 200 folders takes 400 where it
- * begins with a symlink; that of an ordinary image a dozen. */
-#define TREE_STEPS_FIRST UINT64_C(1000000)
+ * entry, and unused ones for the next, up to so many. A name of 200 folders takes 600 where it
+ * begins with a symlink; that of an ordinary image a dozen. What takes longer counts for more. */
+#define TREE_STEPS_MOST UINT64_C(1000000)
 #define TREE_STEPS_ENTRY UINT64_C(1000)
+#define TREE_STEPS_MAKE 20   /* for a missing folder that is made */
+#define TREE_STEPS_BYTES 256 /* of a name that is looked for in what the layer has made */
 
 #define TREE_FOLDERS_OPEN 128u /* descriptors at most, those that writers hold included */
 

@@ -30,7 +30,7 @@ static void make_marked(struct tree_rig *rig, const char *name, mode_t mode, uns
 }
 
 /* Makes "upper" after the folder NAME of the lowers "near" and "far". */
-static int copy_up(struct tree_rig *rig, const char *name)
+static int copy_up_within(struct tree_rig *rig, const char *name, uint64_t *steps)
 {
     char near[128], far[128];
     const char *const lowers[] = {path_of(rig, "near", near), path_of(rig, "far", far), NULL};
@@ -38,7 +38,12 @@ static int copy_up(struct tree_rig *rig, const char *name)
 
     assert_true(fd >= 0);
     rig->why = (struct reason){0};
-    return lower_copy_up(fd, name, lowers, &rig->why);
+    return lower_copy_up(fd, name, lowers, steps, &rig->why);
+}
+
+static int copy_up(struct tree_rig *rig, const char *name)
+{
+    return copy_up_within(rig, name, NULL);
 }
 
 static void upper_is(struct tree_rig *rig, mode_t mode, unsigned owner)
@@ -93,7 +98,7 @@ static void what_is_nowhere_below_stays_as_it_is(void **state)
 
     assert_int_equal(copy_up(rig, "d/e"), 0);
     upper_is(rig, 0755, 0);
-    assert_int_equal(lower_copy_up(fd, "d", NULL, &rig->why), 0);
+    assert_int_equal(lower_copy_up(fd, "d", NULL, NULL, &rig->why), 0);
     upper_is(rig, 0755, 0);
 }
 
@@ -120,6 +125,36 @@ static void a_link_in_a_lower_stays_within_it(void **state)
     tree_rig_symlink(rig, "near/d", "/real");
     assert_int_equal(copy_up(rig, "d"), 0);
     upper_is(rig, 0710, 7);
+}
+
+/* As containerd does, which looks it up with a slash in front: lexically, "x/.." is where x is. */
+static void a_link_in_a_lower_is_rooted(void **state)
+{
+    struct tree_rig *rig = *state;
+
+    tree_rig_folder(rig, "near/p");
+    tree_rig_folder(rig, "near/p/q");
+    make_marked(rig, "near/y", 0711, 1);
+    make_marked(rig, "near/p/y", 0722, 2);
+    tree_rig_symlink(rig, "near/x", "p/q");
+    tree_rig_symlink(rig, "near/d", "x/../y");
+    assert_int_equal(copy_up(rig, "d"), 0);
+    upper_is(rig, 0711, 1);
+}
+
+static void what_leads_too_far_is_no_hidden_folder(void **state)
+{
+    struct tree_rig *rig = *state;
+    uint64_t steps = 3;
+
+    make_marked(rig, "far/d", 0710, 7);
+    tree_rig_symlink(rig, "near/d", "d"); /* a circle */
+    assert_int_equal(copy_up_within(rig, "d", &steps), CONDITION_INVALID);
+    assert_non_null(strstr(rig->why.text, "too many folders and symlinks"));
+    steps = 1000;
+    assert_int_equal(copy_up_within(rig, "d", &steps), 0);
+    upper_is(rig, 0755, 0);
+    assert_in_range(steps, 1, 999);
 }
 
 static void attributes_come_along_but_those_that_are_the_overlays(void **state)
@@ -164,6 +199,8 @@ int main(void)
         in_tree(what_is_nowhere_below_stays_as_it_is),
         in_tree(something_else_in_between_hides_it),
         in_tree(a_link_in_a_lower_stays_within_it),
+        in_tree(a_link_in_a_lower_is_rooted),
+        in_tree(what_leads_too_far_is_no_hidden_folder),
         in_tree(attributes_come_along_but_those_that_are_the_overlays),
         in_tree(a_lower_that_is_not_there_is_a_failure),
     };
