@@ -139,8 +139,11 @@ struct backend_ops {
     int (*clone)(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why);
 
     /* Ends a volume and all inside it, also volumes that a container nested in it. One that is not
-     * there is a success. May take long; CONDITION_UNAVAILABLE: busy, call again later. */
-    int (*remove)(struct backend *backend, uint64_t id, struct reason *why);
+     * there is a success. May take long; CONDITION_UNAVAILABLE: busy, call again later.
+     * CONDITION_CANCELLED soon after *CANCEL (which may be NULL) is set, where it would take
+     * longer: the volume is there still, or a part of it, and is to be removed again. */
+    int (*remove)(struct backend *backend, uint64_t id, const atomic_bool *cancel,
+                  struct reason *why);
 
     /* The volume, for mounts. CONDITION_NOT_FOUND when it is gone. With another condition its path
      * is filled in all the same, where that is known. */

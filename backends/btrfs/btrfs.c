@@ -55,8 +55,10 @@ static int btrfs_clone(struct backend *backend, uint64_t id, uint64_t parent, st
     return subvol_clone(&backend->pool, id, parent, why);
 }
 
-static int btrfs_remove(struct backend *backend, uint64_t id, struct reason *why)
+static int btrfs_remove(struct backend *backend, uint64_t id, const atomic_bool *cancel,
+                        struct reason *why)
 {
+    (void)cancel; /* the kernel cleans up in the background; settle() waits for it */
     usage_forget(&backend->usage, id);
     return subvol_remove(&backend->pool, id, why);
 }

@@ -52,9 +52,10 @@ static int dm_thin_clone(struct backend *backend, uint64_t id, uint64_t parent, 
     return volume_clone(&backend->pool, id, parent, why);
 }
 
-static int dm_thin_remove(struct backend *backend, uint64_t id, struct reason *why)
+static int dm_thin_remove(struct backend *backend, uint64_t id, const atomic_bool *cancel,
+                          struct reason *why)
 {
-    return volume_remove(&backend->pool, id, why);
+    return volume_remove(&backend->pool, id, cancel, why);
 }
 
 static int dm_thin_locate(struct backend *backend, uint64_t id, struct volume *volume,

@@ -85,7 +85,7 @@ static int volume_clear(struct thin_pool *pool, uint64_t id, struct reason *why)
                       pool->name);
     if (!inventory_find(&pool->inventory, id, &old))
         return 0;
-    result = volume_remove(pool, id, why);
+    result = volume_remove(pool, id, NULL, why);
     return result == 0 ? 0 : amend(why, result, "replace the left-over of volume %" PRIu64, id);
 }
 
@@ -168,8 +168,9 @@ static void discard_rest(const struct timespec *began)
 }
 
 /* Gives back the space of what the volume alone holds to whatever the pool lies on. Best effort:
- * the pool itself gets it back by the removal. */
-static void volume_discard(const struct thin_pool *pool, const char *path)
+ * the pool itself gets it back by the removal. False when it was cancelled. */
+static bool volume_discard(const struct thin_pool *pool, const char *path,
+                           const atomic_bool *cancel)
 {
     scoped_fd int device = open(path, O_WRONLY | O_EXCL | O_CLOEXEC);
     uint64_t size = pool->label.volume_sectors * SECTOR;
@@ -177,11 +178,14 @@ static void volume_discard(const struct thin_pool *pool, const char *path)
     for (uint64_t at = 0; device >= 0 && at < size; at += DISCARD_STEP) {
         uint64_t range[2] = {at, size - at < DISCARD_STEP ? size - at : DISCARD_STEP};
         struct timespec began;
+        if (cancel && atomic_load(cancel))
+            return false;
         clock_gettime(CLOCK_MONOTONIC, &began);
         if (ioctl(device, BLKDISCARD, range) < 0)
-            return;
+            break;
         discard_rest(&began);
     }
+    return true;
 }
 
 /* A pool whose metadata is used up takes no message at all; where that can grow, it does. */
@@ -196,11 +200,13 @@ static int volume_delete(struct thin_pool *pool, uint64_t id)
 
 /* Whether the pool has it is asked of the pool alone: volume_each() lists also what was made by
  * others while the daemon ran. */
-int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
+int volume_remove(struct thin_pool *pool, uint64_t id, const atomic_bool *cancel,
+                  struct reason *why)
 {
     struct inventory_item item = {.id = id}; /* of one that is not known: nothing to discard */
     struct device_state state;
     char name[DEVICE_NAME], path[DEVICE_PATH];
+    bool cancelled = false;
     int error;
 
     if (!inventory_find(&pool->inventory, id, &item) && volume_id_is_anothers(pool, id))
@@ -213,12 +219,15 @@ int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why)
     if (error == 0 && item.mapped != item.born) {
         int made = activation_bare(pool, id);
         if (made == 0)
-            volume_discard(pool, device_path(name, path));
+            cancelled = !volume_discard(pool, device_path(name, path), cancel);
         state.exists = made != -EEXIST; /* which is somebody else's; else it was made, perhaps */
     }
     if (error == 0 && state.exists)
         error = device_remove(name, false);
     STEP("dm-thin.device-removed");
+    if (error == 0 && cancelled)
+        return refuse(why, CONDITION_CANCELLED, "the removal of volume %" PRIu64 " was cancelled",
+                      id);
     if (error == 0)
         error = volume_delete(pool, id);
     STEP("dm-thin.volume-removed");

@@ -11,7 +11,8 @@
 
 int volume_create(struct thin_pool *pool, uint64_t id, struct reason *why);
 int volume_clone(struct thin_pool *pool, uint64_t id, uint64_t parent, struct reason *why);
-int volume_remove(struct thin_pool *pool, uint64_t id, struct reason *why);
+int volume_remove(struct thin_pool *pool, uint64_t id, const atomic_bool *cancel,
+                  struct reason *why);
 
 /* With the device made and its file system whole: a journal that a crash left is replayed. */
 int volume_locate(struct thin_pool *pool, uint64_t id, struct volume *volume, struct reason *why);

@@ -128,9 +128,10 @@ static int fault_clone(struct backend *fault, uint64_t id, uint64_t parent, stru
     FAULT_AROUND(fault, FAULT_CLONE, why, fault->ops->clone(fault->inner, id, parent, why));
 }
 
-static int fault_remove(struct backend *fault, uint64_t id, struct reason *why)
+static int fault_remove(struct backend *fault, uint64_t id, const atomic_bool *cancel,
+                        struct reason *why)
 {
-    FAULT_AROUND(fault, FAULT_REMOVE, why, fault->ops->remove(fault->inner, id, why));
+    FAULT_AROUND(fault, FAULT_REMOVE, why, fault->ops->remove(fault->inner, id, cancel, why));
 }
 
 static int fault_locate(struct backend *fault, uint64_t id, struct volume *volume,

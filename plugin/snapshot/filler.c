@@ -183,8 +183,7 @@ void filler_work(void *context)
     bool grows = pool_has_room(snapshots);
 
     sort_out(snapshots);
-    while (grows && !worker_stopping(&snapshots->filler) &&
-           (lacking = stock_lacks(stock, &parent)) > 0) {
+    while (grows && !snapshots->filler.stopping && (lacking = stock_lacks(stock, &parent)) > 0) {
         grows = fill(snapshots, parent, lacking);
         sort_out(snapshots);
     }

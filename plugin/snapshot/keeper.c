@@ -182,7 +182,7 @@ void keeper_work(void *context)
         for (size_t i = 0; !result && i < round.count; i++) {
             struct reason trouble = {0};
 
-            if (worker_stopping(&snapshots->keeper))
+            if (snapshots->keeper.stopping)
                 return;
             tell(&round, round.tasks[i].id,
                  do_task(snapshots, &round.tasks[i], &round.passed_over, &trouble), &trouble);

@@ -61,7 +61,8 @@ static int strike_off(struct store_txn *txn, void *context, struct reason *why)
 }
 
 /* PATIENT waits for whoever is at the volume, save for a layer that is written into it. */
-static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient, struct reason *why)
+static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient,
+                      const atomic_bool *cancel, struct reason *why)
 {
     struct pin pin = {0};
     enum pin_mode blocker = PIN_WRITE;
@@ -74,27 +75,24 @@ static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient, st
         pins_take(&snapshots->pins, &pin, id, PIN_ALONE, NULL);
     }
     manifests_drop(snapshots, id);
-    result = snapshots->options.ops->remove(snapshots->options.backend, id, why);
+    result = snapshots->options.ops->remove(snapshots->options.backend, id, cancel, why);
     pins_drop(&snapshots->pins, &pin);
     return result;
-}
-
-static bool is_to_stop(struct snapshots *snapshots, const atomic_bool *cancel)
-{
-    return cancel ? atomic_load(cancel) : worker_stopping(&snapshots->reaper);
 }
 
 /* Ends the volumes of BATCH; *ENDED are those that are gone. */
 static void end_batch(struct snapshots *snapshots, const struct batch *batch, struct batch *ended,
                       bool patient, const atomic_bool *cancel, struct reaper_tally *tally)
 {
-    for (size_t i = 0; i < batch->count && !is_to_stop(snapshots, cancel); i++) {
+    for (size_t i = 0; i < batch->count && !atomic_load(cancel); i++) {
         struct reason trouble = {0};
-        int outcome = end_volume(snapshots, batch->ids[i], patient, &trouble);
+        int outcome = end_volume(snapshots, batch->ids[i], patient, cancel, &trouble);
 
         STEP("reaper.volume-ended");
         if (outcome == 0) {
             ended->ids[ended->count++] = batch->ids[i];
+        } else if (outcome == CONDITION_CANCELLED) {
+            return;
         } else if (outcome == CONDITION_UNAVAILABLE) {
             tally->in_use++;
         } else if (tally->refused++ == 0) {
@@ -120,6 +118,8 @@ int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *c
 {
     struct batch batch = {.from = 1};
 
+    if (!cancel)
+        cancel = &snapshots->reaper.stopping;
     *tally = (struct reaper_tally){0};
     for (;;) {
         struct batch ended = {0};
@@ -134,7 +134,7 @@ int reaper_round(struct snapshots *snapshots, bool patient, const atomic_bool *c
         if (ended.count > 0)
             result = store_write_reserved(snapshots->options.store, strike_off, &ended, why);
         STEP("reaper.struck-off");
-        if (!result && is_to_stop(snapshots, cancel))
+        if (!result && atomic_load(cancel))
             result = refuse(why, CONDITION_CANCELLED, "the removal of volumes was cancelled");
         if (result)
             return result;

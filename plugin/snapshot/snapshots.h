@@ -103,7 +103,7 @@ int snapshots_commit(struct snapshots *snapshots, struct bytes name, struct byte
 int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reason *why);
 
 /* Ends the volumes of all removed snapshots and waits for their space. CONDITION_CANCELLED
- * after the volume that is being ended when *CANCEL (which may be NULL) is set. */
+ * soon after *CANCEL (which may be NULL) is set. */
 int snapshots_cleanup(struct snapshots *snapshots, const atomic_bool *cancel, struct reason *why);
 
 /* ---- writing a layer into an active snapshot (the diff service) ---- */

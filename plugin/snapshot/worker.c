@@ -118,16 +118,6 @@ void worker_within(struct worker *worker, unsigned milliseconds)
     pthread_mutex_unlock(&worker->lock);
 }
 
-bool worker_stopping(struct worker *worker)
-{
-    bool stopping;
-
-    pthread_mutex_lock(&worker->lock);
-    stopping = worker->stopping;
-    pthread_mutex_unlock(&worker->lock);
-    return stopping;
-}
-
 void worker_stop(struct worker *worker)
 {
     if (!worker->running)

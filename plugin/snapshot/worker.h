@@ -10,6 +10,7 @@
 #include "base/result.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -17,7 +18,8 @@ struct worker {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool running, stopping;
+    bool running;
+    atomic_bool stopping; /* the thread is to end soon: long work looks at it between steps */
     bool nudged;
     bool alarm_set;
     bool is_put_off;               /* not beyond LATEST */
@@ -42,9 +44,6 @@ void worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most)
 
 /* The same, but an alarm that rings earlier stays: for work that gains by being gathered. */
 void worker_within(struct worker *worker, unsigned milliseconds);
-
-/* Whether the thread is to end soon: long work looks at it between steps. */
-bool worker_stopping(struct worker *worker);
 
 /* Ends the thread after the step under way. One that was never started is fine. */
 void worker_stop(struct worker *worker);

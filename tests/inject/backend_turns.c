@@ -59,7 +59,7 @@ static int end_volume(void *context, uint64_t id, struct reason *why)
 {
     struct rig *rig = context;
 
-    return ops->remove(rig->backend, id, why);
+    return ops->remove(rig->backend, id, NULL, why);
 }
 
 static void end_volumes(void *state)
@@ -128,13 +128,13 @@ static int clone_one(void *state, struct reason *why)
 static int remove_one(void *state, struct reason *why)
 {
     (void)state;
-    return ops->remove(pool->backend, CHILD, why);
+    return ops->remove(pool->backend, CHILD, NULL, why);
 }
 
 static int remove_nesting(void *state, struct reason *why)
 {
     (void)state;
-    return ops->remove(pool->backend, NESTING, why);
+    return ops->remove(pool->backend, NESTING, NULL, why);
 }
 
 static int locate(void *state, struct reason *why)
@@ -206,7 +206,7 @@ static int each(void *state, struct reason *why)
 static int remove_and_settle(void *state, struct reason *why)
 {
     (void)state;
-    int result = ops->remove(pool->backend, CHILD, why);
+    int result = ops->remove(pool->backend, CHILD, NULL, why);
     return result ? result : ops->settle(pool->backend, NULL, why);
 }
 

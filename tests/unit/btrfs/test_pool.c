@@ -446,7 +446,7 @@ static void a_full_pool_says_so_and_still_removes(void **state)
     assert_false(volume_there(rig, id));
 
     while (id > 1)
-        rig_must(ops->remove(rig->backend, --id, &why));
+        rig_must(ops->remove(rig->backend, --id, NULL, &why));
     rig_must(ops->settle(rig->backend, NULL, &why));
     rig_must(ops->create(rig->backend, 1, &why));
     rig_must(ops->clone(rig->backend, 2, 1, &why));

@@ -174,7 +174,7 @@ static void what_is_not_there_is_not_found(void **state)
     assert_int_equal(ops->sync(rig->backend, 9, &why), CONDITION_NOT_FOUND);
     assert_int_equal(ops->usage(rig->backend, 9, 0, false, &usage, &why), CONDITION_NOT_FOUND);
     assert_present(rig, 10, false);
-    assert_int_equal(ops->remove(rig->backend, 9, &why), 0);
+    assert_int_equal(ops->remove(rig->backend, 9, NULL, &why), 0);
     assert_true(ops->create(rig->backend, 0, &why) < 0);
 }
 
@@ -188,7 +188,7 @@ static void a_stranger_in_the_place_of_a_volume_is_reported(void **state)
     assert_int_equal(mkdir(path, 0755), 0);
     assert_true(ops->create(rig->backend, 7, &why) < 0);
     assert_non_null(strstr(why.text, "is no subvolume: move it away"));
-    assert_true(ops->remove(rig->backend, 7, &why) < 0);
+    assert_true(ops->remove(rig->backend, 7, NULL, &why) < 0);
     assert_int_equal(rmdir(path), 0);
     rig_must(ops->create(rig->backend, 7, &why));
 }
@@ -217,7 +217,7 @@ static void a_volume_is_removed_with_what_is_nested_in_it(void **state)
         assert_int_equal(nested_left(rig), 7);
         if (sealed)
             rig_must(ops->seal(rig->backend, 1, &why));
-        rig_must(ops->remove(rig->backend, 1, &why));
+        rig_must(ops->remove(rig->backend, 1, NULL, &why));
         assert_present(rig, 1, false);
         assert_int_equal(nested_left(rig), 0);
     }
@@ -245,7 +245,7 @@ static void nesting_deeper_than_a_path_can_say_is_removed(void **state)
     }
     close(at);
     rig_must(ops->seal(rig->backend, 1, &why));
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     assert_present(rig, 1, false);
     rig_must(ops->create(rig->backend, 1, &why));
     assert_int_equal(nested_left(rig), 1);
@@ -274,7 +274,7 @@ static void immutable_marks_do_not_stop_the_removal(void **state)
     make_immutable(root, "d");
     make_immutable(root, ".");
     close(root);
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     assert_present(rig, 1, false);
 }
 
@@ -296,7 +296,7 @@ static void immutable_marks_of_what_is_read_only_do_not_stop_it_either(void **st
         make_immutable(root, ".");
         close(root);
         rig_must(ops->seal(rig->backend, 1, &why));
-        rig_must(ops->remove(rig->backend, 1, &why));
+        rig_must(ops->remove(rig->backend, 1, NULL, &why));
         assert_present(rig, 1, false);
     }
 }
@@ -314,7 +314,7 @@ static void a_removed_volume_that_is_mounted_or_open_goes_all_the_same(void **st
     assert_int_equal(mkdir(point, 0700), 0);
     assert_int_equal(mount(volume.path, point, NULL, MS_BIND, NULL), 0);
     scoped_fd int root = rig_root(rig, 1);
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     assert_present(rig, 1, false);
     umount2(point, MNT_DETACH);
 }
@@ -332,7 +332,7 @@ static void a_sealed_volume_is_read_only_and_its_clone_is_not(void **state)
     rig_must(ops->clone(rig->backend, 2, 1, &why));
     scoped_fd int clone = rig_root(rig, 2);
     assert_int_equal(rig_write(clone, "a", 1), 0);
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     assert_present(rig, 1, false);
     assert_present(rig, 2, true);
 }
@@ -349,7 +349,7 @@ static int see(void *context, uint64_t id, struct reason *why)
 
     seen->sum += id;
     seen->count++;
-    if (seen->backend && ops->remove(seen->backend, id, why) != 0)
+    if (seen->backend && ops->remove(seen->backend, id, NULL, why) != 0)
         return -EIO;
     return seen->stop_after && seen->count == seen->stop_after ? 42 : 0;
 }
@@ -364,7 +364,7 @@ static void each_sees_every_volume_and_nothing_else(void **state)
     for (uint64_t id = 1; id <= 130; id++)
         rig_must(ops->create(rig->backend, id, &why));
     rig_must(ops->create(rig->backend, UINT64_MAX, &why));
-    rig_must(ops->remove(rig->backend, UINT64_MAX, &why));
+    rig_must(ops->remove(rig->backend, UINT64_MAX, NULL, &why));
     snprintf(path, sizeof(path), "%s/pool/00/64000", rig->path); /* a number, but a plain folder */
     assert_int_equal(mkdir(path, 0700), 0);
     snprintf(path, sizeof(path), "%s/pool/00/lost", rig->path);
@@ -423,7 +423,7 @@ static void *work(void *context)
         if (result == 0 && (usage.inodes != 1 || usage.bytes == 0))
             result = failure(&worker->why, EIO, "usage");
         if (result == 0 && id % 2 == 0)
-            result = ops->remove(backend, id, &worker->why);
+            result = ops->remove(backend, id, NULL, &worker->why);
     }
     worker->result = result;
     return NULL;

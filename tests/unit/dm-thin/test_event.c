@@ -42,7 +42,7 @@ static void what_happens_to_a_device_is_told_once_until_armed_again(void **state
     assert_true(told(events, LONG_MS));
     assert_true(told(events, 0)); /* until somebody says that he knows */
     arm(events);
-    rig_must(backend_dm_thin.remove(rig->backend, 1, &why));
+    rig_must(backend_dm_thin.remove(rig->backend, 1, NULL, &why));
     assert_true(told(events, LONG_MS));
 }
 

@@ -153,7 +153,7 @@ static void metadata_grows_by_itself_before_it_is_used_up(void **state)
     rig_stop(rig);
     rig_start(rig); /* the list of what there is does not end where the metadata did */
     while (--id > 0)
-        rig_must(ops->remove(rig->backend, id, &why));
+        rig_must(ops->remove(rig->backend, id, NULL, &why));
 }
 
 /* As a daemon leaves it that was killed between the file and the table. */
@@ -224,20 +224,20 @@ static void metadata_that_is_used_up_refuses_and_removes(void **state)
 
     /* what is kept back is enough for a removal, and that for another volume */
     for (uint64_t gone = 2; gone < 8; gone++)
-        rig_must(ops->remove(rig->backend, gone, &why));
+        rig_must(ops->remove(rig->backend, gone, NULL, &why));
     rig_must(make(rig, id + 1, &why));
 
     /* now used up to the last block, by writes to what there is: the kernel takes no message */
     use_up(rig, 1);
     result = ops->create(rig->backend, id + 2, &why);
     assert_int_equal(result, CONDITION_EXHAUSTED);
-    result = ops->remove(rig->backend, 8, &why);
+    result = ops->remove(rig->backend, 8, NULL, &why);
     if (result != CONDITION_EXHAUSTED)
         fail_msg("remove is %d: %s", result, why.text);
     enlarge_device(rig, "m", 4 * MIB, metadata);
     grow(rig, 4 * MIB, false, true);
     assert_int_equal(status_of(rig).metadata_size, 4 * MIB);
-    rig_must(ops->remove(rig->backend, 8, &why));
+    rig_must(ops->remove(rig->backend, 8, NULL, &why));
     rig_must(make(rig, id + 2, &why));
     assert_int_equal(status_of(rig).state, POOL_STATE_OK);
 }
@@ -260,7 +260,7 @@ static void metadata_that_is_used_up_grows_for_a_removal(void **state)
     use_up(rig, 1);
     assert_int_equal(status_of(rig).state, POOL_STATE_LOW);
     assert_false(status_of(rig).writable);
-    rig_must(ops->remove(rig->backend, 2, &why));
+    rig_must(ops->remove(rig->backend, 2, NULL, &why));
     assert_true(status_of(rig).metadata_size > SMALL_METADATA);
     assert_true(status_of(rig).writable);
 }
@@ -282,7 +282,7 @@ static void data_that_is_used_up_refuses_and_removes(void **state)
     assert_int_equal(ops->create(rig->backend, 3, &why), CONDITION_EXHAUSTED);
     assert_non_null(strstr(why.text, "out of room for data"));
     assert_int_equal(status_of(rig).state, POOL_STATE_LOW);
-    rig_must(ops->remove(rig->backend, 2, &why));
+    rig_must(ops->remove(rig->backend, 2, NULL, &why));
     rig_must(make(rig, 3, &why));
     assert_int_equal(status_of(rig).state, POOL_STATE_OK);
 }

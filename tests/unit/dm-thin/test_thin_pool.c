@@ -66,7 +66,7 @@ static void a_reboot_loses_nothing(void **state)
     for (uint64_t id = 1; id <= 5; id++)
         rig_must(ops->create(rig->backend, id, &why));
     rig_must(ops->clone(rig->backend, 6, 2, &why));
-    rig_must(ops->remove(rig->backend, 3, &why));
+    rig_must(ops->remove(rig->backend, 3, NULL, &why));
     scoped_fd int root = rig_root(rig, 2);
     assert_int_equal(rig_write(root, "kept", 100), 0);
     close(take_fd(&root));
@@ -152,12 +152,13 @@ static void the_pool_is_asked_which_volumes_there_are(void **state)
     assert_int_equal(seen.volumes, 2);
     assert_int_equal(seen.sum, 1 + 77);
     assert_int_equal(ops->locate(rig->backend, 2, &volume, &why), CONDITION_NOT_FOUND);
-    rig_must(ops->remove(rig->backend, 2, &why));
-    rig_must(ops->remove(rig->backend, 77, &why));
-    rig_must(ops->remove(rig->backend, 78, &why)); /* never there */
-    rig_must(ops->remove(rig->backend, THIN_ID_LABEL + (1 << THIN_ID_BITS), &why));
-    rig_must(ops->remove(rig->backend, THIN_ID_BASE, &why));
-    rig_must(ops->remove(rig->backend, 1 + (1 << THIN_ID_BITS), &why)); /* 1 has its thin id */
+    rig_must(ops->remove(rig->backend, 2, NULL, &why));
+    rig_must(ops->remove(rig->backend, 77, NULL, &why));
+    rig_must(ops->remove(rig->backend, 78, NULL, &why)); /* never there */
+    rig_must(ops->remove(rig->backend, THIN_ID_LABEL + (1 << THIN_ID_BITS), NULL, &why));
+    rig_must(ops->remove(rig->backend, THIN_ID_BASE, NULL, &why));
+    rig_must(
+        ops->remove(rig->backend, 1 + (1 << THIN_ID_BITS), NULL, &why)); /* 1 has its thin id */
     assert_int_equal(volumes_of(rig).sum, 1);
     rig_must(ops->create(rig->backend, 3, &why)); /* of the base volume */
 }
@@ -237,7 +238,7 @@ static void an_interrupted_first_start_is_made_up_for(void **state)
     assert_int_equal(device_message(rig->pool, "create_thin 0"), 0);
     rig_start(rig);
     rig_must(ops->create(rig->backend, 1, &why));
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     /* a label that was never finished: the base volume is there, in whatever state */
     name_part(rig->pool, "label", label);
     scoped_fd int fd = open(device_path(label, path), O_RDWR | O_CLOEXEC);
@@ -273,7 +274,7 @@ static void a_full_pool_refuses_before_it_hurts(void **state)
     assert_non_null(strstr(why.text, rig->pool));
     assert_non_null(strstr(why.text, "out of room for data"));
     close(take_fd(&root));
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     rig_must(ops->create(rig->backend, 1, &why));
 }
 

@@ -223,8 +223,8 @@ static void a_removed_volume_is_gone(void **state)
 
     rig_must(ops->create(rig->backend, 1, &why));
     put(rig, 1, "a", 1000000);
-    rig_must(ops->remove(rig->backend, 1, &why));
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     assert_int_equal(ops->locate(rig->backend, 1, &volume, &why), CONDITION_NOT_FOUND);
     assert_false(rig_device(rig, 1).exists);
     rig_must(ops->create(rig->backend, 1, &why));
@@ -238,11 +238,37 @@ static void a_volume_in_use_is_removed_later(void **state)
 
     rig_must(ops->create(rig->backend, 1, &why));
     int root = rig_root(rig, 1);
-    assert_int_equal(ops->remove(rig->backend, 1, &why), CONDITION_UNAVAILABLE);
+    assert_int_equal(ops->remove(rig->backend, 1, NULL, &why), CONDITION_UNAVAILABLE);
     assert_non_null(strstr(why.text, "mounted"));
     assert_true(has(rig, 1, "."));
     close(root);
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
+}
+
+/* Giving its space back may take minutes; what is cut short there is there still. */
+static void a_removal_that_is_cancelled_comes_again(void **state)
+{
+    struct rig *rig = *state;
+    atomic_bool cancel = true;
+    struct pool_status empty, after;
+    struct reason why = {0};
+
+    rig_must(ops->status(rig->backend, &empty, &why));
+    rig_must(ops->create(rig->backend, 1, &why));
+    put(rig, 1, "a", 1000000);
+    assert_int_equal(ops->remove(rig->backend, 1, &cancel, &why), CONDITION_CANCELLED);
+    assert_non_null(strstr(why.text, "cancelled"));
+    assert_false(rig_device(rig, 1).exists);
+    assert_true(has(rig, 1, "a"));
+    rig_must(ops->rest(rig->backend, 1, &why));
+    cancel = false;
+    rig_must(ops->remove(rig->backend, 1, &cancel, &why));
+    rig_must(ops->status(rig->backend, &after, &why));
+    assert_true(after.used <= empty.used);
+
+    rig_must(ops->create(rig->backend, 1, &why)); /* as empty as its parent: nothing takes long */
+    cancel = true;
+    rig_must(ops->remove(rig->backend, 1, &cancel, &why));
 }
 
 static void a_left_over_of_the_number_is_replaced(void **state)
@@ -269,7 +295,7 @@ static void space_comes_back(void **state)
     rig_must(ops->sync(rig->backend, 1, &why));
     rig_must(ops->status(rig->backend, &full, &why));
     assert_true(full.used >= before.used + (64 << 20));
-    rig_must(ops->remove(rig->backend, 1, &why));
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
     rig_must(ops->status(rig->backend, &after, &why));
     assert_true(after.used <= before.used);
     assert_int_equal(fstatat(rig->options.root, "thin-pool/data", &file, 0), 0);
@@ -477,7 +503,7 @@ static void a_device_of_somebody_else_is_left_alone(void **state)
     assert_int_equal(device_create(name, "somebody-elses", "error", 8, ""), 0);
     int result = ops->locate(rig->backend, 1, &volume, &why);
     rig_must(ops->rest(rig->backend, 1, NULL));
-    rig_must(ops->remove(rig->backend, 1, NULL));
+    rig_must(ops->remove(rig->backend, 1, NULL, NULL));
     bool there = rig_device(rig, 1).exists;
     assert_int_equal(device_remove(name, false), 0);
     assert_int_equal(result, CONDITION_UNAVAILABLE);
@@ -496,6 +522,7 @@ int main(void)
         TEST(a_parent_may_go_to_rest_while_it_is_cloned),
         TEST(a_removed_volume_is_gone),
         TEST(a_volume_in_use_is_removed_later),
+        TEST(a_removal_that_is_cancelled_comes_again),
         TEST(a_left_over_of_the_number_is_replaced),
         TEST(space_comes_back),
         TEST(a_number_whose_thin_id_is_taken_is_refused),

@@ -278,8 +278,10 @@ static int memory_clone(struct backend *backend, uint64_t id, uint64_t parent, s
     return result;
 }
 
-static int memory_remove(struct backend *backend, uint64_t id, struct reason *why)
+static int memory_remove(struct backend *backend, uint64_t id, const atomic_bool *cancel,
+                         struct reason *why)
 {
+    (void)cancel;
     int result = refusal(backend, id, why);
 
     pass_gate(backend);

@@ -27,7 +27,7 @@ static void work(void *context)
     while (rig->stays)
         pthread_cond_wait(&rig->changed, &rig->lock);
     pthread_mutex_unlock(&rig->lock);
-    while (rig->to_stop && !worker_stopping(&rig->worker))
+    while (rig->to_stop && !rig->worker.stopping)
         sched_yield();
 }
 
@@ -150,7 +150,7 @@ static void long_work_is_told_of_the_end(void **state)
     struct rig *rig = *state;
 
     rig->to_stop = true;
-    assert_false(worker_stopping(&rig->worker));
+    assert_false(rig->worker.stopping);
     worker_nudge(&rig->worker);
     wait_for_runs(rig, 1);
     worker_stop(&rig->worker);
