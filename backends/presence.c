@@ -6,6 +6,13 @@ int presence_expect(enum pool_presence presence, bool made, const char *name, st
     if (presence == POOL_ABSENT && made)
         return refuse(why, CONDITION_EXISTS,
                       "the pool %s is there already: `cowsnap pool status` shows it", name);
+    if (presence == POOL_KNOWN && !made)
+        return refuse(why, CONDITION_PRECONDITION,
+                      "the store in root has snapshots, and their pool %s is not there: mount or "
+                      "restore what it lies on, and look at the settings of the pool; if it is "
+                      "lost, `cowsnap pool create` makes an empty one, and `cowsnap check` names "
+                      "what is missing then",
+                      name);
     if ((presence == POOL_PRESENT || presence == POOL_ACTIVE) && !made)
         return refuse(why, CONDITION_NOT_FOUND,
                       "the pool %s is not there yet: `cowsnap pool create` makes it, or the first "

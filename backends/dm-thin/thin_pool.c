@@ -457,7 +457,8 @@ int thin_pool_open(struct thin_pool *pool, const struct backend_options *options
         result = claim_pool(pool, options, why);
     if (result == 0 && pool->origin == THIN_DEVICES)
         result = pool_files_note_use(pool->root, why);
-    if (result == 0 && options->presence == POOL_AS_NEEDED) { /* not while the tool has a look */
+    if (result == 0 && (options->presence == POOL_AS_NEEDED || options->presence == POOL_KNOWN)) {
+        /* not while the tool has a look */
         thin_pool_warn(pool);
         result = watch_start(pool, why);
     }

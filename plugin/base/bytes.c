@@ -20,6 +20,18 @@ bool bytes_start_with(struct bytes whole, struct bytes prefix)
            (prefix.length == 0 || memcmp(whole.data, prefix.data, prefix.length) == 0);
 }
 
+bool bytes_are_utf8(struct bytes bytes)
+{
+    while (bytes.length > 0) {
+        size_t length = bytes_utf8_sequence(bytes);
+
+        if (length == 0)
+            return false;
+        bytes = bytes_from(bytes.data + length, bytes.length - length);
+    }
+    return true;
+}
+
 uint8_t *bytes_copy(struct bytes source)
 {
     uint8_t *copy = malloc(source.length + 1);

@@ -42,6 +42,9 @@ bool bytes_start_with(struct bytes whole, struct bytes prefix);
  * forms, surrogates and values past U+10FFFF are not well formed (Unicode 15, table 3-7). */
 size_t bytes_utf8_sequence(struct bytes bytes);
 
+/* Whether all of it is well-formed UTF-8, which a NUL is, too. */
+bool bytes_are_utf8(struct bytes bytes);
+
 /* A copy the caller frees, with a NUL after its end for convenience; NULL when memory is out. */
 uint8_t *bytes_copy(struct bytes source);
 

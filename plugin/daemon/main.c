@@ -50,10 +50,15 @@ static int daemon_open_storage(struct daemon *daemon, struct reason *why)
     const struct config *config = &daemon->config;
     struct store_options store = {.root = daemon->root.directory, .root_path = config->root};
     struct backend_options backend = pool_options(config, &daemon->root);
+    struct store_figures figures;
     int result = store_open(&daemon->store, &store, why);
 
+    if (!result)
+        result = store_figures(daemon->store, &figures, why);
     if (result)
         return result;
+    if (figures.snapshots > 0) /* or a disk that is not mounted would get a new pool in its place */
+        backend.presence = POOL_KNOWN;
     return daemon->ops->open(&daemon->backend, &backend, why);
 }
 

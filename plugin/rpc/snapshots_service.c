@@ -86,6 +86,10 @@ static int make_snapshot(struct call *call, make_function *make, struct snapshot
     int result = wire_labels_read(&labels, &label_count, wire_count, wire, why);
 
     if (result == 0)
+        result = wire_check_text(key, "key", why);
+    if (result == 0)
+        result = wire_check_labels(labels, label_count, why);
+    if (result == 0)
         result = make(snapshots, key, parent, labels, label_count, &mounts, why);
     if (result)
         return result;
@@ -131,6 +135,10 @@ static int handle_commit(struct call *call, const ProtobufCMessage *message,
     int result = wire_labels_read(&labels, &label_count, request->n_labels, request->labels, why);
 
     if (result == 0)
+        result = wire_check_text(message_bytes(request->name), "name", why);
+    if (result == 0)
+        result = wire_check_labels(labels, label_count, why);
+    if (result == 0)
         result = snapshots_commit(services->snapshots, message_bytes(request->name),
                                   message_bytes(request->key), message_bytes(request->parent),
                                   labels, label_count, why);
@@ -172,6 +180,8 @@ static int handle_update(struct call *call, const ProtobufCMessage *message,
         return refuse(why, CONDITION_INVALID, "update: the request names no snapshot");
     result = wire_labels_read(&labels, &label_count, request->info->n_labels, request->info->labels,
                               why);
+    if (result == 0)
+        result = wire_check_labels(labels, label_count, why);
     if (result == 0)
         result = wire_strings_read(&paths, mask ? mask->paths : NULL, path_count, why);
     if (result)

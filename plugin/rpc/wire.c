@@ -78,6 +78,26 @@ int wire_labels_read(struct label **labels, size_t *count, size_t wire_count,
     return 0;
 }
 
+int wire_check_text(struct bytes text, const char *what, struct reason *why)
+{
+    return bytes_are_utf8(text)
+               ? 0
+               : refuse(why, CONDITION_INVALID, "the %s %s is no UTF-8", what, quoted(text));
+}
+
+int wire_check_labels(const struct label *labels, size_t count, struct reason *why)
+{
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = wire_check_text(labels[i].key, "label", why);
+        if (result == 0 && !bytes_are_utf8(labels[i].value))
+            result = refuse(why, CONDITION_INVALID, "the value %s of the label %s is no UTF-8",
+                            quoted(labels[i].value), quoted(labels[i].key));
+    }
+    return result;
+}
+
 int wire_labels_write(Containerd__Types__Label ***wire, const struct label *labels, size_t count,
                       struct reason *why)
 {

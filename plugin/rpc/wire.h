@@ -25,6 +25,11 @@ int64_t wire_nanoseconds(const Containerd__Types__Timestamp *stamp); /* NULL: 0 
 int wire_labels_read(struct label **labels, size_t *count, size_t wire_count,
                      Containerd__Types__Label *const *wire, struct reason *why);
 
+/* What is stored is text: containerd's messages have strings there, and could not be read any more
+ * with another among them (protobuf's wire format). CONDITION_INVALID names TEXT by WHAT. */
+int wire_check_text(struct bytes text, const char *what, struct reason *why);
+int wire_check_labels(const struct label *labels, size_t count, struct reason *why);
+
 /* Labels as messages. One block of memory, the caller's to free(3). */
 int wire_labels_write(Containerd__Types__Label ***wire, const struct label *labels, size_t count,
                       struct reason *why);

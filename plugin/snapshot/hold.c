@@ -59,7 +59,8 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);
     /* A number at the end of a stranger's mount may be ours, whose trouble is none of his. */
-    if (result > 0 && strcmp(mounts->items[0].source, volume.path) != 0)
+    if ((result > 0 || (result < 0 && volume.path[0])) &&
+        strcmp(mounts->items[0].source, volume.path) != 0)
         return CONDITION_NOT_FOUND;
     return result ? result : mounts_of_volume(ours, &volume, options->mount_style, false, why);
 }
@@ -73,6 +74,8 @@ static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, 
     bool equal = result == 0 && mounts_equal(mounts, &ours);
 
     mounts_clear(&ours);
+    if (*id && !equal) /* a look at it may have made it ready for mounts */
+        rest_if_idle(snapshots, *id);
     if (result && result != CONDITION_NOT_FOUND)
         return result;
     return equal ? 0

@@ -18,6 +18,7 @@
 #define BUSY_MS 30000u    /* but no later than so long after the first */
 #define REFUSED_MS 60000u /* after the backend would not, for want of room or worse */
 #define KEEPER_BATCH 32
+#define KEEPER_LOOK 256 /* records looked at in one read of the store */
 
 struct task {
     uint64_t id, parent;
@@ -28,7 +29,8 @@ struct task {
 struct round {
     bool may_seal;
     bool rest; /* those that were closed before, too */
-    uint64_t from;
+    uint64_t from, next;
+    bool more; /* from NEXT on */
     struct task tasks[KEEPER_BATCH];
     size_t count;
     bool changed;     /* some task was done that is to be recorded */
@@ -44,13 +46,15 @@ void keeper_nudge(struct snapshots *snapshots)
 static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
 {
     struct round *round = context;
-    uint64_t from = round->from;
+    unsigned looked = 0;
     struct record record;
     int result;
 
     round->count = 0;
     round->changed = false;
-    while ((result = store_next(txn, from, &record, why)) == 0 ||
+    round->next = round->from;
+    round->more = true;
+    while ((result = store_next(txn, round->next, &record, why)) == 0 ||
            (result == -EBADMSG && record.id)) { /* told at the start (recover.c) */
         struct task task = {
             .id = record.id,
@@ -66,8 +70,11 @@ static int find_tasks(struct store_txn *txn, void *context, struct reason *why)
                 return 0;
             round->tasks[round->count++] = task;
         }
-        from = record.id + 1;
+        round->next = record.id + 1;
+        if (++looked == KEEPER_LOOK) /* the records stay in memory until the read is over */
+            return 0;
     }
+    round->more = false;
     return result == CONDITION_NOT_FOUND ? 0 : result;
 }
 
@@ -186,13 +193,13 @@ void keeper_work(void *context)
                 return;
             tell(&round, round.tasks[i].id,
                  do_task(snapshots, &round.tasks[i], &round.passed_over, &trouble), &trouble);
-            round.from = round.tasks[i].id + 1;
             round.changed = round.changed || round.tasks[i].count || round.tasks[i].seal;
         }
         if (!result && round.changed)
             result = store_write(snapshots->options.store, note_done, &round, &why);
         STEP("keeper.recorded");
-    } while (!result && round.count > 0);
+        round.from = round.next;
+    } while (!result && round.more);
     if (result)
         log_warn("sealing waits for the next try: %s", why.text);
     if (round.rest && (result || round.refused || round.passed_over))

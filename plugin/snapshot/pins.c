@@ -2,6 +2,9 @@
 #include "snapshot/pins.h"
 
 #include <stddef.h>
+#include <time.h>
+
+#define STOP_LOOK_NS 50000000
 
 void pins_init(struct pins *pins)
 {
@@ -53,6 +56,37 @@ void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mo
         pthread_cond_wait(&pins->changed, &pins->lock);
     add(pins, pin, id, mode, cancel);
     pthread_mutex_unlock(&pins->lock);
+}
+
+/* Nobody who sets a flag wakes those who wait here: they look. */
+static struct timespec next_look(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_nsec += STOP_LOOK_NS;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}
+
+bool pins_take_unless(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+                      const atomic_bool *stop)
+{
+    bool stopped = false;
+
+    pthread_mutex_lock(&pins->lock);
+    while (find_blocker(pins, id, mode) && !(stopped = atomic_load(stop))) {
+        const struct timespec until = next_look();
+
+        pthread_cond_clockwait(&pins->changed, &pins->lock, CLOCK_MONOTONIC, &until);
+    }
+    if (!stopped)
+        add(pins, pin, id, mode, NULL);
+    pthread_mutex_unlock(&pins->lock);
+    return !stopped;
 }
 
 bool pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,

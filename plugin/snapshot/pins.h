@@ -46,6 +46,10 @@ void pins_deinit(struct pins *pins);
 void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
                atomic_bool *cancel);
 
+/* The same; false soon after *STOP is set, and then nothing is pinned. */
+bool pins_take_unless(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+                      const atomic_bool *stop);
+
 /* Pins if nobody is in the way; else false, and *BLOCKER (may be NULL) tells what is. */
 bool pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
               atomic_bool *cancel, enum pin_mode *blocker);

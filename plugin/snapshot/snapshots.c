@@ -259,6 +259,20 @@ int snapshots_forget_usage(struct store_txn *txn, void *context, struct reason *
     return store_put(txn, &record, why);
 }
 
+/* A view that was removed meanwhile put its parent VOLUME to rest, perhaps before it was made ready
+ * for these mounts. */
+static int confirm_view(struct snapshots *snapshots, struct bytes key, uint64_t volume,
+                        struct reason *why)
+{
+    struct lookup lookup = {.key = key};
+    int result = store_read(snapshots->options.store, look_up, &lookup, why);
+
+    arena_clear(&lookup.arena);
+    if (result == CONDITION_NOT_FOUND)
+        rest_if_idle(snapshots, volume);
+    return result;
+}
+
 int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mounts *mounts,
                      struct reason *why)
 {
@@ -288,6 +302,8 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
     result = snapshots->options.ops->locate(snapshots->options.backend, record_volume(record),
                                             &volume, why);
     pins_drop(&snapshots->pins, &pin);
+    if (!result && record->kind == SNAPSHOT_VIEW)
+        result = confirm_view(snapshots, key, record_volume(record), why);
     if (result)
         return amend(why, result, "snapshot %s", quoted(key));
     return mounts_of_volume(mounts, &volume, snapshots->options.mount_style,

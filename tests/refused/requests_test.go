@@ -113,6 +113,48 @@ func TestUnknownKeys(t *testing.T) {
 	must(t, shared.Remove(ctx, parent))
 }
 
+// protobuf's strings are UTF-8: a List with another in it could not be read any more, and nothing be collected.
+func TestTextThatIsNoUTF8(t *testing.T) {
+	active := key(t, "active")
+	prepare(t, active, "")
+	raw, bad := shared.raw, map[string]string{"good": "x", "bad": "\xff"}
+	for what, call := range map[string]func() error{
+		"key of Prepare": func() error {
+			_, err := raw.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Key: active + "\xff"})
+			return err
+		},
+		"key of View": func() error {
+			_, err := raw.View(ctx, &snapshotsapi.ViewSnapshotRequest{Key: active + "\xff"})
+			return err
+		},
+		"name of Commit": func() error {
+			_, err := raw.Commit(ctx, &snapshotsapi.CommitSnapshotRequest{Name: active + "\xff", Key: active})
+			return err
+		},
+		"label of Prepare": func() error {
+			_, err := raw.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Key: active + "-new", Labels: bad})
+			return err
+		},
+		"label of View": func() error {
+			_, err := raw.View(ctx, &snapshotsapi.ViewSnapshotRequest{Key: active + "-new", Labels: bad})
+			return err
+		},
+		"label of Commit": func() error {
+			_, err := raw.Commit(ctx, &snapshotsapi.CommitSnapshotRequest{Name: active + "-new", Key: active, Labels: bad})
+			return err
+		},
+		"label of Update": func() error {
+			_, err := raw.Update(ctx, &snapshotsapi.UpdateSnapshotRequest{Info: snapshotsapi.Info{Name: active, Labels: bad}})
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			leavesNoTrace(t, func() { wantStatus(t, call(), codes.InvalidArgument, "is no UTF-8") })
+		})
+	}
+	must(t, shared.Remove(ctx, active))
+}
+
 func TestLabelsTooLarge(t *testing.T) {
 	active := key(t, "active")
 	prepare(t, active, "")

@@ -82,6 +82,39 @@ static void cleanup_waits_for_what_the_reaper_is_at(void **state)
     assert_int_equal(removals_left(rig), 0);
 }
 
+struct cancelled {
+    struct rig *rig;
+    atomic_bool cancel;
+};
+
+static void *clean_up_until(void *argument)
+{
+    struct cancelled *cancelled = argument;
+
+    return (void *)(intptr_t)snapshots_cleanup(cancelled->rig->snapshots, &cancelled->cancel, NULL);
+}
+
+static void a_cleanup_that_waits_is_cancelled(void **state)
+{
+    struct rig *rig = *state;
+    struct cancelled cancelled = {.rig = rig};
+    pthread_t thread;
+    void *result;
+
+    prepare(rig, "a");
+    memory_backend_close_gate(rig->backend);
+    assert_int_equal(rig_remove(rig, "a"), 0);
+    memory_backend_wait_at_gate(rig->backend);
+    assert_int_equal(pthread_create(&thread, NULL, clean_up_until, &cancelled), 0);
+    cancelled.cancel = true;
+    pthread_join(thread, &result); /* and the reaper still has the volume */
+    assert_int_equal((intptr_t)result, CONDITION_CANCELLED);
+    assert_int_equal(removals_left(rig), 1);
+    memory_backend_open_gate(rig->backend);
+    assert_int_equal(rig_cleanup(rig), 0);
+    assert_int_equal(removals_left(rig), 0);
+}
+
 static void a_cancelled_cleanup_ends_nothing_more(void **state)
 {
     const atomic_bool cancel = true;
@@ -137,6 +170,7 @@ int main(void)
         with_rig(removal_answers_before_its_volume_ends),
         with_rig(a_busy_volume_is_ended_later_by_itself),
         with_rig(cleanup_waits_for_what_the_reaper_is_at),
+        with_rig(a_cleanup_that_waits_is_cancelled),
         with_rig(a_cancelled_cleanup_ends_nothing_more),
         with_rig(what_cannot_be_ended_keeps_nothing_else_back),
     };
