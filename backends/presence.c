@@ -10,8 +10,7 @@ int presence_expect(enum pool_presence presence, bool made, const char *name, st
         return refuse(why, CONDITION_PRECONDITION,
                       "the store in root has snapshots, and their pool %s is not there: mount or "
                       "restore what it lies on, and look at the settings of the pool; if it is "
-                      "lost, `cowsnap pool create` makes an empty one, and `cowsnap check` names "
-                      "what is missing then",
+                      "lost, move the folder meta in root away as well, and begin anew",
                       name);
     if ((presence == POOL_PRESENT || presence == POOL_ACTIVE) && !made)
         return refuse(why, CONDITION_NOT_FOUND,
