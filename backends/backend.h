@@ -146,8 +146,8 @@ struct backend_ops {
     int (*remove)(struct backend *backend, uint64_t id, const atomic_bool *cancel,
                   struct reason *why);
 
-    /* The volume, for mounts. CONDITION_NOT_FOUND when it is gone. With another condition its path
-     * is filled in all the same, where that is known. */
+    /* The volume, for mounts. CONDITION_NOT_FOUND when it is gone. With another result its path is
+     * filled in all the same, where that is known. */
     int (*locate)(struct backend *backend, uint64_t id, struct volume *volume, struct reason *why);
 
     /* May be absent, where volumes are never handed out by a number of the file system's own. The

@@ -14,8 +14,8 @@ int presence_expect(enum pool_presence presence, bool made, const char *name, st
                       name);
     if ((presence == POOL_PRESENT || presence == POOL_ACTIVE) && !made)
         return refuse(why, CONDITION_NOT_FOUND,
-                      "the pool %s is not there yet: `cowsnap pool create` makes it, or the first "
-                      "start of cowsnapd",
+                      "the pool %s is not there: if there was one, mount or restore what it lies "
+                      "on; `cowsnap pool create` makes a new one",
                       name);
     return 0;
 }

@@ -37,6 +37,18 @@
 #define POOL_MODE 0711
 #define SHARD_MODE 0700
 
+/* Whether a pool is, or was, in FOLDER of DIRECTORY: OWNER may have been removed, since root moved.
+ */
+static bool pool_was_made(int directory, const char *folder)
+{
+    char owner[32], shard[32];
+
+    snprintf(owner, sizeof(owner), "%s" POOL_OWNER, folder);
+    snprintf(shard, sizeof(shard), "%s00", folder);
+    return faccessat(directory, owner, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+           faccessat(directory, shard, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static bool pool_is_btrfs(int fd)
 {
     struct statfs fs;
@@ -110,7 +122,7 @@ static int pool_open_given(struct pool *pool, const struct backend_options *opti
     result = owner_check(&status, path, why); /* whoever may write it may swap volumes */
     if (result != 0)
         return amend(why, result, "pool.path");
-    bool made = faccessat(pool->directory, POOL_OWNER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool made = pool_was_made(pool->directory, "");
     result = presence_expect(options->presence, made, quoted(bytes_of(path)), why);
     pool->origin = POOL_GIVEN;
     return result ? result : pool_set_path(pool, path, why);
@@ -182,8 +194,7 @@ static int pool_expect(const struct pool *pool, const struct backend_options *op
                        const char *path, struct reason *why)
 {
     bool have_image = pool_has_image(pool->root);
-    bool made = have_image ||
-                faccessat(pool->root, POOL_NAME "/" POOL_OWNER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool made = have_image || pool_was_made(pool->root, POOL_NAME "/");
     int result = presence_expect(options->presence, made, quoted(bytes_of(path)), why);
 
     if (result != 0)

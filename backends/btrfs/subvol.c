@@ -188,14 +188,15 @@ int subvol_seal(const struct pool *pool, uint64_t id, struct reason *why)
 int subvol_locate(const struct pool *pool, uint64_t id, struct volume *volume, struct reason *why)
 {
     scoped_fd int fd = -1;
-    int result = subvol_open(pool, id, &fd, why);
+    int result;
 
-    if (result != 0)
-        return result;
     volume->kind = VOLUME_DIRECTORY;
     strcpy(volume->fstype, "btrfs");
     snprintf(volume->path, sizeof(volume->path), "%s/%02x/%" PRIu64, pool->path,
              (unsigned)(id % POOL_SHARDS), id);
+    result = subvol_open(pool, id, &fd, why);
+    if (result != 0)
+        return result;
     snprintf(volume->device, sizeof(volume->device), "%s", pool->device);
     if (btrfs_util_subvolume_id_fd(fd, &volume->subvolume) != BTRFS_UTIL_OK)
         return pool_failure(pool, why, errno, "number of volume %" PRIu64, id);

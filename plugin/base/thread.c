@@ -19,3 +19,17 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), void
         (void)pthread_setname_np(*thread, name);
     return error;
 }
+
+struct timespec thread_deadline(unsigned milliseconds)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time.tv_sec += milliseconds / 1000;
+    time.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    if (time.tv_nsec >= 1000000000) {
+        time.tv_sec++;
+        time.tv_nsec -= 1000000000;
+    }
+    return time;
+}

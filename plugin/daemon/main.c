@@ -173,6 +173,8 @@ static int daemon_start(struct daemon *daemon, struct reason *why)
 /* Of whatever has started. Mounts stay: containers run on them. The lock goes last. */
 static void daemon_stop(struct daemon *daemon)
 {
+    if (daemon->snapshots)
+        snapshots_wind_down(daemon->snapshots);
     daemon->server = server_close(daemon->server, daemon->config.server.grace_seconds);
     daemon->diff = diff_close(daemon->diff);
     daemon->snapshots = snapshots_close(daemon->snapshots);

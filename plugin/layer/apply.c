@@ -487,7 +487,7 @@ int apply_finish(struct apply *apply, struct reason *why)
             break;
         result = spill_list_take(&apply->directories, name, record.length, &got, why);
         if (!result)
-            result = tree_cancelled(apply->tree, why);
+            result = tree_begin_entry(apply->tree, why);
         name[record.length] = '\0';
         if (!result)
             result = apply_directory_times(apply, name, record.times, why);

@@ -45,8 +45,9 @@ static int find_candidate(struct snapshots *snapshots, const struct mounts *moun
 
 /* What this daemon hands out for the volume of MOUNTS, to write; and which that is.
  * CONDITION_NOT_FOUND: they are of no volume of ours. */
-static int locate_candidate(struct snapshots *snapshots, const struct mounts *mounts, uint64_t *id,
-                            struct mounts *ours, struct reason *why)
+static int locate_candidate(struct snapshots *snapshots, const struct mounts *mounts,
+                            const atomic_bool *cancel, uint64_t *id, struct mounts *ours,
+                            struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
     struct volume volume = {.path = ""};
@@ -55,22 +56,23 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
 
     if (result)
         return result;
-    pins_take(&snapshots->pins, &pin, *id, PIN_READ, NULL);
+    if (!pins_take_unless(&snapshots->pins, &pin, *id, PIN_READ, cancel))
+        return refuse(why, CONDITION_CANCELLED, "unpacking the layer was cancelled");
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);
     /* A number at the end of a stranger's mount may be ours, whose trouble is none of his. */
-    if ((result > 0 || (result < 0 && volume.path[0])) &&
+    if (result != 0 && (result > 0 || volume.path[0]) &&
         strcmp(mounts->items[0].source, volume.path) != 0)
         return CONDITION_NOT_FOUND;
     return result ? result : mounts_of_volume(ours, &volume, options->mount_style, false, why);
 }
 
 /* A pool that cannot answer now is no reason to let another differ write past the rules. */
-static int check_ours(struct snapshots *snapshots, const struct mounts *mounts, uint64_t *id,
-                      struct reason *why)
+static int check_ours(struct snapshots *snapshots, const struct mounts *mounts,
+                      const atomic_bool *cancel, uint64_t *id, struct reason *why)
 {
     struct mounts ours = {0};
-    int result = locate_candidate(snapshots, mounts, id, &ours, why);
+    int result = locate_candidate(snapshots, mounts, cancel, id, &ours, why);
     bool equal = result == 0 && mounts_equal(mounts, &ours);
 
     mounts_clear(&ours);
@@ -88,7 +90,7 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
     const struct snapshots_options *options = &snapshots->options;
     struct held held = {0};
     uint64_t id = 0;
-    int result = check_ours(snapshots, mounts, &id, why);
+    int result = check_ours(snapshots, mounts, cancel, &id, why);
 
     if (result)
         return result;

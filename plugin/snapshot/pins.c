@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/pins.h"
 
-#include <stddef.h>
-#include <time.h>
+#include "base/thread.h"
 
-#define STOP_LOOK_NS 50000000
+#include <stddef.h>
+
+#define STOP_LOOK_MS 50u
 
 void pins_init(struct pins *pins)
 {
@@ -58,28 +59,15 @@ void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mo
     pthread_mutex_unlock(&pins->lock);
 }
 
-/* Nobody who sets a flag wakes those who wait here: they look. */
-static struct timespec next_look(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_nsec += STOP_LOOK_NS;
-    if (time.tv_nsec >= 1000000000) {
-        time.tv_sec++;
-        time.tv_nsec -= 1000000000;
-    }
-    return time;
-}
-
 bool pins_take_unless(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
                       const atomic_bool *stop)
 {
     bool stopped = false;
 
     pthread_mutex_lock(&pins->lock);
-    while (find_blocker(pins, id, mode) && !(stopped = atomic_load(stop))) {
-        const struct timespec until = next_look();
+    while (find_blocker(pins, id, mode) && !(stopped = stop && atomic_load(stop))) {
+        /* who sets the flag wakes nobody */
+        const struct timespec until = thread_deadline(STOP_LOOK_MS);
 
         pthread_cond_clockwait(&pins->changed, &pins->lock, CLOCK_MONOTONIC, &until);
     }

@@ -46,7 +46,7 @@ void pins_deinit(struct pins *pins);
 void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
                atomic_bool *cancel);
 
-/* The same; false soon after *STOP is set, and then nothing is pinned. */
+/* The same; false soon after *STOP (which may be NULL) is set, and then nothing is pinned. */
 bool pins_take_unless(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
                       const atomic_bool *stop);
 

@@ -18,13 +18,19 @@ struct search {
     bool found;
 };
 
-static int find_view(struct store_txn *txn, void *context, struct reason *why)
+/* Whoever may hold mounts of the volume: of a view, or of itself while it is not committed. */
+static int find_holder(struct store_txn *txn, void *context, struct reason *why)
 {
     struct search *search = context;
     struct record record = {0};
-    int result;
+    int result = store_get_id(txn, search->parent, &record, why);
 
-    search->found = false;
+    search->found = result == CONDITION_NOT_FOUND || record.kind != SNAPSHOT_COMMITTED;
+    if (result == CONDITION_NOT_FOUND)
+        return 0;
+    if (result || search->found)
+        return result;
+    record.id = 0;
     while ((result = store_next_child(txn, search->parent, record.id + 1, &record, why)) == 0)
         if (record.kind == SNAPSHOT_VIEW) {
             search->found = true;
@@ -37,7 +43,7 @@ int rest_pinned(struct snapshots *snapshots, uint64_t id, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
     struct search search = {.parent = id};
-    int result = store_read(options->store, find_view, &search, why);
+    int result = store_read(options->store, find_holder, &search, why);
 
     if (result || search.found)
         return result;

@@ -44,6 +44,11 @@ int snapshots_open(struct snapshots **snapshots, const struct snapshots_options 
     return 0;
 }
 
+void snapshots_wind_down(struct snapshots *snapshots)
+{
+    worker_tell_stop(&snapshots->reaper);
+}
+
 struct snapshots *snapshots_close(struct snapshots *snapshots)
 {
     if (!snapshots)
@@ -259,17 +264,19 @@ int snapshots_forget_usage(struct store_txn *txn, void *context, struct reason *
     return store_put(txn, &record, why);
 }
 
-/* A view that was removed meanwhile put its parent VOLUME to rest, perhaps before it was made ready
- * for these mounts. */
-static int confirm_view(struct snapshots *snapshots, struct bytes key, uint64_t volume,
+/* A view that was removed meanwhile put its parent to rest, perhaps before that was made ready for
+ * these mounts. */
+static int confirm_view(struct snapshots *snapshots, const struct record *view, struct bytes key,
                         struct reason *why)
 {
     struct lookup lookup = {.key = key};
     int result = store_read(snapshots->options.store, look_up, &lookup, why);
 
     arena_clear(&lookup.arena);
-    if (result == CONDITION_NOT_FOUND)
-        rest_if_idle(snapshots, volume);
+    if (!result && lookup.record.id != view->id)
+        result = refuse(why, CONDITION_NOT_FOUND, "snapshot %s was removed meanwhile", quoted(key));
+    if (result)
+        rest_if_idle(snapshots, record_volume(view));
     return result;
 }
 
@@ -302,10 +309,12 @@ int snapshots_mounts(struct snapshots *snapshots, struct bytes key, struct mount
     result = snapshots->options.ops->locate(snapshots->options.backend, record_volume(record),
                                             &volume, why);
     pins_drop(&snapshots->pins, &pin);
-    if (!result && record->kind == SNAPSHOT_VIEW)
-        result = confirm_view(snapshots, key, record_volume(record), why);
     if (result)
         return amend(why, result, "snapshot %s", quoted(key));
+    if (record->kind == SNAPSHOT_VIEW)
+        result = confirm_view(snapshots, record, key, why);
+    if (result)
+        return result;
     return mounts_of_volume(mounts, &volume, snapshots->options.mount_style,
                             record->kind == SNAPSHOT_VIEW, why);
 }

@@ -102,6 +102,9 @@ int snapshots_commit(struct snapshots *snapshots, struct bytes name, struct byte
 
 int snapshots_remove(struct snapshots *snapshots, struct bytes key, struct reason *why);
 
+/* The daemon is ending: removals in the background come to their end, for which calls may wait. */
+void snapshots_wind_down(struct snapshots *snapshots);
+
 /* Ends the volumes of all removed snapshots and waits for their space. CONDITION_CANCELLED
  * soon after *CANCEL (which may be NULL) is set. */
 int snapshots_cleanup(struct snapshots *snapshots, const atomic_bool *cancel, struct reason *why);

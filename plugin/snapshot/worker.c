@@ -5,20 +5,6 @@
 #include <errno.h>
 #include <time.h>
 
-static struct timespec deadline_in(unsigned milliseconds)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time.tv_sec += milliseconds / 1000;
-    time.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    if (time.tv_nsec >= 1000000000) {
-        time.tv_sec++;
-        time.tv_nsec -= 1000000000;
-    }
-    return time;
-}
-
 static bool is_before(struct timespec a, struct timespec b)
 {
     return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
@@ -86,7 +72,7 @@ void worker_nudge(struct worker *worker)
 void worker_alarm(struct worker *worker, unsigned milliseconds)
 {
     pthread_mutex_lock(&worker->lock);
-    worker->alarm = deadline_in(milliseconds);
+    worker->alarm = thread_deadline(milliseconds);
     worker->alarm_set = true;
     pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&worker->lock);
@@ -96,8 +82,8 @@ void worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most)
 {
     pthread_mutex_lock(&worker->lock);
     if (!worker->is_put_off)
-        worker->latest = deadline_in(most);
-    worker->alarm = deadline_in(milliseconds);
+        worker->latest = thread_deadline(most);
+    worker->alarm = thread_deadline(milliseconds);
     if (is_before(worker->latest, worker->alarm))
         worker->alarm = worker->latest;
     worker->alarm_set = worker->is_put_off = true;
@@ -107,7 +93,7 @@ void worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most)
 
 void worker_within(struct worker *worker, unsigned milliseconds)
 {
-    struct timespec alarm = deadline_in(milliseconds);
+    struct timespec alarm = thread_deadline(milliseconds);
 
     pthread_mutex_lock(&worker->lock);
     if (!worker->alarm_set || is_before(alarm, worker->alarm)) {
@@ -118,14 +104,19 @@ void worker_within(struct worker *worker, unsigned milliseconds)
     pthread_mutex_unlock(&worker->lock);
 }
 
-void worker_stop(struct worker *worker)
+void worker_tell_stop(struct worker *worker)
 {
-    if (!worker->running)
-        return;
     pthread_mutex_lock(&worker->lock);
     worker->stopping = true;
     pthread_cond_signal(&worker->wake);
     pthread_mutex_unlock(&worker->lock);
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->running)
+        return;
+    worker_tell_stop(worker);
     pthread_join(worker->thread, NULL);
     pthread_cond_destroy(&worker->wake);
     pthread_mutex_destroy(&worker->lock);

@@ -45,6 +45,9 @@ void worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most)
 /* The same, but an alarm that rings earlier stays: for work that gains by being gathered. */
 void worker_within(struct worker *worker, unsigned milliseconds);
 
+/* Sets STOPPING, and waits for nothing. Any thread, once the worker was started. */
+void worker_tell_stop(struct worker *worker);
+
 /* Ends the thread after the step under way. One that was never started is fine. */
 void worker_stop(struct worker *worker);
 

@@ -313,8 +313,34 @@ static void that_a_volume_cannot_be_looked_for_is_a_failure(void **state)
     struct mounts mounts = one_mount("bind", "/other/1", "", writable);
     fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_AFTER, CONDITION_UNAVAILABLE);
     assert_int_equal(hold_mounts(rig, &mounts, &attempt), CONDITION_UNIMPLEMENTED);
+    fault_plan(rig->front, FAULT_LOCATE, 1, FAULT_AFTER, -EIO);
+    assert_int_equal(hold_mounts(rig, &mounts, &attempt), CONDITION_UNIMPLEMENTED);
     mounts_clear(&mounts);
     assert_int_equal(count_holds(rig), 0);
+}
+
+/* A look at a stranger's mounts makes our volume of the same number ready; what was ready before,
+ * for whoever prepared it, stays. */
+static void a_strangers_mounts_leave_ours_as_they_were(void **state)
+{
+    struct rig *rig = *state;
+    struct attempt attempt;
+    struct mounts first, second;
+
+    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
+    assert_int_equal(rig_prepare(rig, "b", NULL), 0);
+    assert_int_equal(rig_commit(rig, "base", "b"), 0);
+    first = one_mount("bind", "/other/1", "", writable);
+    second = one_mount("bind", "/other/2", "", writable);
+    assert_int_equal(rig_id(rig, "a"), 1);
+    assert_int_equal(rig_id(rig, "base"), 2);
+    assert_true(memory_backend_ready(rig->backend, 1));
+    assert_int_equal(hold_mounts(rig, &first, &attempt), CONDITION_UNIMPLEMENTED);
+    assert_true(memory_backend_ready(rig->backend, 1));
+    assert_int_equal(hold_mounts(rig, &second, &attempt), CONDITION_UNIMPLEMENTED);
+    assert_false(memory_backend_ready(rig->backend, 2));
+    mounts_clear(&first);
+    mounts_clear(&second);
 }
 
 /* Then the Apply fails, and a Commit relies on nothing. */
@@ -645,6 +671,7 @@ int main(void)
         with_rig(what_is_not_active_is_not_written_to),
         with_rig(a_volume_without_its_record_is_not_written_to),
         with_rig(a_folder_that_cannot_be_opened_is_not_held),
+        with_rig(a_strangers_mounts_leave_ours_as_they_were),
         with_rig(that_a_volume_cannot_be_looked_for_is_a_failure),
         with_rig(what_the_pool_did_not_keep_is_not_noted),
         with_rig(a_second_layer_waits_its_turn),

@@ -48,6 +48,21 @@ static void who_may_be_beside_whom(void **state)
     }
 }
 
+static void who_is_to_stop_does_not_wait(void **state)
+{
+    const atomic_bool stop = true;
+    struct pin one = {0}, two = {0};
+
+    (void)state;
+    assert_true(pins_take_unless(&pins, &one, 7, PIN_ALONE, &stop)); /* nobody is in the way */
+    assert_false(pins_take_unless(&pins, &two, 7, PIN_READ, &stop));
+    assert_int_equal(two.id, 0);
+    pins_drop(&pins, &one);
+    assert_true(pins_take_unless(&pins, &two, 7, PIN_READ, NULL));
+    pins_drop(&pins, &two);
+    assert_int_equal(pins_count(&pins, PIN_READ), 0);
+}
+
 static void a_writer_can_be_cancelled(void **state)
 {
     atomic_bool cancel = false;
@@ -97,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_may_be_beside_whom, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_to_stop_does_not_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(a_writer_can_be_cancelled, setup, teardown),
         cmocka_unit_test_setup_teardown(being_alone_is_kept_by_waiting, setup, teardown),
     };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/service.h"
 #include "unit/cmocka_setup.h"
 #include "unit/snapshot/rig.h"
 
@@ -80,6 +81,19 @@ static void cleanup_waits_for_what_the_reaper_is_at(void **state)
     assert_null(result);
     assert_false(memory_backend_has(rig->backend, id));
     assert_int_equal(removals_left(rig), 0);
+}
+
+/* What is removed while calls come to their end waits for the next start. */
+static void nothing_is_ended_once_the_daemon_ends(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t id = prepare(rig, "a");
+
+    snapshots_wind_down(rig->snapshots);
+    assert_int_equal(rig_remove(rig, "a"), 0);
+    reaper_work(rig->snapshots);
+    assert_true(memory_backend_has(rig->backend, id));
+    assert_int_equal(removals_left(rig), 1);
 }
 
 struct cancelled {
@@ -170,6 +184,7 @@ int main(void)
         with_rig(removal_answers_before_its_volume_ends),
         with_rig(a_busy_volume_is_ended_later_by_itself),
         with_rig(cleanup_waits_for_what_the_reaper_is_at),
+        with_rig(nothing_is_ended_once_the_daemon_ends),
         with_rig(a_cleanup_that_waits_is_cancelled),
         with_rig(a_cancelled_cleanup_ends_nothing_more),
         with_rig(what_cannot_be_ended_keeps_nothing_else_back),
