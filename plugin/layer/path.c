@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define PATH_KERNEL_LINKS 40 /* symlinks that the kernel follows in one name */
+
 static int path_openat2(int fd, const char *name, int flags)
 {
     struct open_how how = {.flags = (unsigned)flags | O_CLOEXEC | O_NOFOLLOW,
