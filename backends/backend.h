@@ -29,6 +29,7 @@ enum pool_presence {
     POOL_AS_NEEDED, /* made, mounted or activated where that is due: as the daemon starts */
     POOL_KNOWN,     /* the same, but it was made before; CONDITION_PRECONDITION otherwise */
     POOL_ABSENT,    /* yet to be made; CONDITION_EXISTS otherwise */
+    POOL_LOST,      /* the same, but it was made before: CONDITION_EXISTS or _PRECONDITION */
     POOL_PRESENT,   /* made before; CONDITION_NOT_FOUND otherwise. Mounted or activated if due */
     POOL_ACTIVE, /* as POOL_PRESENT, and mounted or active already; CONDITION_PRECONDITION otherwise
                   */

@@ -3,10 +3,10 @@
 
 int presence_expect(enum pool_presence presence, bool made, const char *name, struct reason *why)
 {
-    if (presence == POOL_ABSENT && made)
+    if ((presence == POOL_ABSENT || presence == POOL_LOST) && made)
         return refuse(why, CONDITION_EXISTS,
                       "the pool %s is there already: `cowsnap pool status` shows it", name);
-    if (presence == POOL_KNOWN && !made)
+    if ((presence == POOL_KNOWN || presence == POOL_LOST) && !made)
         return refuse(why, CONDITION_PRECONDITION,
                       "the store in root has snapshots, and their pool %s is not there: mount or "
                       "restore what it lies on, and look at the settings of the pool; if it is "

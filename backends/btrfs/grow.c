@@ -59,17 +59,34 @@ static int grow_device(const struct pool *pool, struct reason *why)
     return error < 0 ? failure(why, -error, "make the loop device %s larger", pool->device) : 0;
 }
 
+/* How large the file system is: the image may be longer, by a growth that was cut short, and is not
+ * to become so by that twice. */
+static int grow_now(const struct pool *pool, uint64_t *now, struct reason *why)
+{
+    struct btrfs_ioctl_fs_info_args fs = {0};
+
+    *now = 0;
+    if (ioctl(pool->directory, BTRFS_IOC_FS_INFO, &fs) < 0)
+        return pool_failure(pool, why, errno, "look at the btrfs at %s", pool->path);
+    for (uint64_t id = 1; id <= fs.max_id; id++) {
+        struct btrfs_ioctl_dev_info_args device = {.devid = id};
+
+        if (ioctl(pool->directory, BTRFS_IOC_DEV_INFO, &device) == 0)
+            *now += device.total_bytes;
+    }
+    return 0;
+}
+
 static int grow_image(const struct pool *pool, const struct pool_growth *growth, struct reason *why)
 {
-    struct stat image;
     char what[128];
-    uint64_t size;
-    int result;
+    uint64_t now, size;
+    int result = grow_now(pool, &now, why);
 
-    if (fstatat(pool->root, IMAGE_NAME, &image, AT_SYMLINK_NOFOLLOW) < 0)
-        return failure(why, errno, "look at " IMAGE_NAME " of the pool %s", pool->path);
+    if (result != 0)
+        return result;
     snprintf(what, sizeof(what), "the pool %.100s", pool->path);
-    result = embedded_target(growth, (uint64_t)image.st_size, what, &size, why);
+    result = embedded_target(growth, now, what, &size, why);
     if (result != 0)
         return result;
     if (size < RESIZE_LEAST)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #define SETTLE_PATIENCE_MS 30000
+#define SETTLE_SHARED_MS 5000 /* in all, where subvolumes of others may be among the removed */
 /* The list is read again after a pause that doubles between these. */
 #define SETTLE_PAUSE_LEAST_MS 2
 #define SETTLE_PAUSE_MOST_MS 250
@@ -22,7 +23,7 @@
 
 void settle_init(struct settle *settle)
 {
-    *settle = (struct settle){.patience_ms = SETTLE_PATIENCE_MS};
+    *settle = (struct settle){.patience_ms = SETTLE_PATIENCE_MS, .shared_ms = SETTLE_SHARED_MS};
 }
 
 static void settle_pause(unsigned ms)
@@ -87,9 +88,12 @@ static int settle_poll(const struct settle *settle, const struct pool *pool,
                        const struct settle_list *removed, size_t left, const atomic_bool *cancel,
                        struct reason *why)
 {
-    unsigned pause = SETTLE_PAUSE_LEAST_MS, waited = 0, woken = 0;
+    unsigned pause = SETTLE_PAUSE_LEAST_MS, waited = 0, woken = 0, all = 0;
+    bool shared = pool->origin != POOL_EMBEDDED;
 
     while (left > 0) {
+        if (shared && all >= settle->shared_ms)
+            return 0;
         if (waited >= settle->patience_ms)
             return refuse(why, CONDITION_UNAVAILABLE,
                           "%zu removed volumes of the pool %s still hold their space, perhaps "
@@ -101,6 +105,7 @@ static int settle_poll(const struct settle *settle, const struct pool *pool,
                           pool->path);
         settle_pause(pause);
         waited += pause;
+        all += pause;
         pause = pause * 2 < SETTLE_PAUSE_MOST_MS ? pause * 2 : SETTLE_PAUSE_MOST_MS;
 
         scoped(settle_list_free) struct settle_list now = {0};

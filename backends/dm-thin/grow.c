@@ -209,7 +209,8 @@ static int grow_now(const struct thin_pool *pool, const struct pool_growth *grow
     snprintf(what, room, "the %sthin pool %.100s", growth->metadata ? "metadata of the " : "",
              pool->name);
     *now = 0;
-    if (pool->origin == THIN_EMBEDDED)
+    /* the file may be longer, by a growth that was cut short: +SIZE is not to count twice then */
+    if (pool->origin == THIN_EMBEDDED && !growth->more)
         *now = grow_file_size(pool, name);
     if (*now == 0)
         result = thin_pool_look(pool, &status, why);

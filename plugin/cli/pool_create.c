@@ -4,14 +4,42 @@
 #include "cli/pool_access.h"
 #include "cli/pool_show.h"
 #include "rpc/control_pool.h"
+#include "store/store.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct command_flag flags[] = {POOL_ACCESS_FLAGS, {NULL, false}};
+
+/* What is expected of the pool of a root, which is locked: the snapshots of its store had one, and
+ * that may be on a disk that is not mounted. */
+static int expect_pool(const struct pool_access *access, enum pool_presence *presence,
+                       struct reason *why)
+{
+    const struct store_options options = {.root = access->root.directory,
+                                          .root_path = access->config.root};
+    struct store_figures figures;
+    struct store *store;
+    int result;
+
+    *presence = POOL_ABSENT;
+    if (faccessat(access->root.directory, "meta", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    result = store_open(&store, &options, why);
+    if (result)
+        return result;
+    result = store_figures(store, &figures, why);
+    if (!result && figures.snapshots > 0)
+        *presence = POOL_LOST;
+    store_close(store);
+    return result;
+}
 
 static int run_pool_create(const struct arguments *arguments, struct reason *why)
 {
     scoped(pool_access_end) struct pool_access access;
+    enum pool_presence presence;
     struct pool_status status;
     Cowsnap__Control__V1__Pool pool;
     int result = pool_access_begin(&access, arguments, why);
@@ -29,7 +57,9 @@ static int run_pool_create(const struct arguments *arguments, struct reason *why
     if (result == 0)
         result = pool_access_lock(&access, true, why);
     if (result == 0)
-        result = pool_access_open(&access, POOL_ABSENT, why);
+        result = expect_pool(&access, &presence, why);
+    if (result == 0)
+        result = pool_access_open(&access, presence, why);
     if (result == 0)
         result = access.ops->status(access.backend, &status, why);
     if (result)

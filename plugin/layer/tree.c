@@ -51,6 +51,7 @@ int tree_init(struct tree *tree, const struct layer_request *request, unsigned w
     tree->lowers = request->lowers;
     tree->cancel = request->cancel;
     tree->steps = TREE_STEPS_MOST;
+    tree->kept = TREE_KEPT_FIRST;
     tree->manifest = request->manifest;
     tree->fd = openat(request->target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tree->fd < 0)
@@ -80,6 +81,7 @@ int tree_begin_entry(struct tree *tree, struct reason *why)
     tree->steps += TREE_STEPS_ENTRY;
     if (tree->steps > TREE_STEPS_MOST)
         tree->steps = TREE_STEPS_MOST;
+    tree->kept += TREE_KEPT_ENTRY;
     return tree_cancelled(tree, why);
 }
 
@@ -247,6 +249,13 @@ static int tree_remove_other(struct tree *tree, int folder, const char *folder_n
         return result;
     if (!*enter)
         return remove_all(folder, folder_name, base, tree_removes, tree, why);
+    if (tree->kept-- == 0) {
+        tree->kept = 0;
+        return refuse(why, CONDITION_INVALID,
+                      "opaque folders lie within each other, and pass over too much of the layer, "
+                      "%s the last of it; the layer must be built anew",
+                      quoted(bytes_of(base)));
+    }
     if (fstatat(folder, base, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return io_error(why, errno, "look up", base);
     *enter = S_ISDIR(status.st_mode);

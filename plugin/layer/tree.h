@@ -28,6 +28,11 @@
 #define TREE_STEPS_MAKE 20   /* for a missing folder that is made */
 #define TREE_STEPS_BYTES 256 /* of a name that is looked for in what the layer has made */
 
+/* Entries of the layer that its opaque marks may pass over, since they stay: so many for each entry
+ * of the layer, and so many to begin with. Marks one below the other each pass over all below. */
+#define TREE_KEPT_FIRST UINT64_C(1000000)
+#define TREE_KEPT_ENTRY UINT64_C(16)
+
 #define TREE_FOLDERS_OPEN 128u /* descriptors at most, those that writers hold included */
 
 struct tree {
@@ -43,6 +48,7 @@ struct tree {
 
     uint64_t inodes; /* made and not removed again */
     uint64_t steps;  /* of root */
+    uint64_t kept;   /* that opaque marks may still pass over */
     bool removed;    /* something that the layer did not make was removed */
     bool moved;      /* a folder or a symlink was removed: names may lead elsewhere than before */
 

@@ -265,6 +265,8 @@ status=0
 "$COWSNAPD" "${here[@]}" --backend "$backend" --address "$RIG_DIR/gone.sock" >"$out" 2>"$err" || status=$?
 check 'a lost pool is not made anew by a start' \
     is "$status $(grep -cF "the store in root has snapshots, and their pool $pool is not there: mount or restore" "$err")" '1 1'
+tool pool create "${here[@]}"
+check 'nor by the tool' is "$status $(grep -cF "the store in root has snapshots, and their pool $pool is not there: mount or restore" "$err")" '1 1'
 check 'nor is anything in its place' is "$(ls -d "$root"/pool* "$root"/thin-pool* 2>/dev/null || true)" ''
 
 # ---- a pool of the operator's ----

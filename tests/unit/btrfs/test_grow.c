@@ -94,6 +94,19 @@ static void a_growth_that_was_cut_short_is_made_up_for(void **state)
     assert_int_equal(size_of(rig), 512 * MIB);
 }
 
+static void what_is_added_again_is_added_once(void **state)
+{
+    struct rig *rig = *state;
+    const struct pool_growth growth = {.size = 64 * MIB, .more = true};
+    struct reason why = {0};
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/pool.img", rig->path);
+    assert_int_equal(truncate(path, RIG_POOL_SIZE + 64 * MIB), 0);
+    rig_must(ops->grow(rig->backend, &growth, &why));
+    assert_int_equal(size_of(rig), RIG_POOL_SIZE + 64 * MIB);
+}
+
 #define GROWERS 4
 
 static void *grow_a_little(void *context)
@@ -146,6 +159,7 @@ int main(void)
         TEST(a_pool_only_grows),
         BARE(a_pool_below_what_btrfs_resizes_to_says_so),
         TEST(a_growth_that_was_cut_short_is_made_up_for),
+        TEST(what_is_added_again_is_added_once),
         TEST(many_at_once_add_up),
         BARE(a_folder_of_the_operators_is_left_to_him),
     };

@@ -99,6 +99,23 @@ static void a_removed_volume_in_use_is_not_waited_for_without_end(void **state)
     rig_must(settle_wait(&room->settle, &room->pool, NULL, &why));
 }
 
+/* On his own file system the operator removes subvolumes, too. */
+static void where_others_remove_too_it_is_not_waited_for_long(void **state)
+{
+    struct room *room = *state;
+    struct reason why = {0};
+    int fd;
+
+    rig_must(subvol_create(&room->pool, 1, &why));
+    rig_must(subvol_open(&room->pool, 1, &fd, &why));
+    rig_must(subvol_remove(&room->pool, 1, &why));
+    room->pool.origin = POOL_GIVEN;
+    room->settle.shared_ms = 50;
+    rig_must(settle_wait(&room->settle, &room->pool, NULL, &why));
+    assert_int_equal(deleted(&room->pool), 1);
+    close(fd);
+}
+
 static void *wait_there(void *context)
 {
     struct room *room = context;
@@ -159,6 +176,7 @@ int main(void)
         in_pool(with_nothing_removed_it_returns_at_once),
         in_pool(the_space_of_removed_volumes_is_given_back),
         in_pool(a_removed_volume_in_use_is_not_waited_for_without_end),
+        in_pool(where_others_remove_too_it_is_not_waited_for_long),
         in_pool(a_volume_let_go_during_the_wait_is_cleaned_soon),
         in_pool(a_cancel_ends_a_wait),
     };

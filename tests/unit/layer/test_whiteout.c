@@ -166,6 +166,25 @@ static void an_opaque_mark_leaves_what_this_layer_put_there(void **state)
     assert_true(rig->tree.removed);
 }
 
+/* Marks one below the other each pass over all that lies below and stays. */
+static void opaque_marks_pass_over_so_much_and_no_more(void **state)
+{
+    struct rig *rig = *state;
+
+    add(rig, "new");
+    add(rig, "newer");
+    rig->tree.kept = 2;
+    assert_int_equal(put(rig, WHITEOUT_DELETE, ".wh..wh..opq"), 0);
+    assert_int_equal(rig->tree.kept, 0);
+    holds(rig, "new= newer=");
+    assert_int_equal(tree_begin_entry(&rig->tree, &rig->why), 0);
+    assert_int_equal(rig->tree.kept, TREE_KEPT_ENTRY);
+    rig->tree.kept = 1;
+    assert_int_equal(tree_remove_others(&rig->tree, rig->top, &rig->why), CONDITION_INVALID);
+    assert_non_null(strstr(rig->why.text, "pass over too much of the layer"));
+    assert_int_equal(rig->tree.kept, 0);
+}
+
 /* A second walk has nothing to remove but folders that no entry told of. */
 static void a_second_mark_of_a_folder_is_passed_over(void **state)
 {
@@ -242,6 +261,7 @@ int main(void)
         in_tree(what_is_hidden_is_removed_whoever_put_it_there),
         in_tree(what_is_not_there_needs_no_hiding),
         in_tree(an_opaque_mark_leaves_what_this_layer_put_there),
+        in_tree(opaque_marks_pass_over_so_much_and_no_more),
         in_tree(a_second_mark_of_a_folder_is_passed_over),
         in_tree(an_overlay_gets_a_device_in_its_place),
         in_tree(in_an_overlay_nothing_that_is_there_can_be_hidden),
