@@ -188,8 +188,9 @@ struct backend_ops {
     /* Calls VISIT for every volume present, in any order. */
     int (*each)(struct backend *backend, backend_visit *visit, void *context, struct reason *why);
 
-    /* May be absent. Waits until the space of removed volumes is given back. CONDITION_CANCELLED
-     * soon after *CANCEL (which may be NULL) is set. */
+    /* May be absent. Waits until the space of removed volumes is given back, or for a while where
+     * others remove things from the same file system. CONDITION_CANCELLED soon after *CANCEL (which
+     * may be NULL) is set. */
     int (*settle)(struct backend *backend, const atomic_bool *cancel, struct reason *why);
 
     int (*status)(struct backend *backend, struct pool_status *status, struct reason *why);

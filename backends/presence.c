@@ -15,7 +15,7 @@ int presence_expect(enum pool_presence presence, bool made, const char *name, st
     if ((presence == POOL_PRESENT || presence == POOL_ACTIVE) && !made)
         return refuse(why, CONDITION_NOT_FOUND,
                       "the pool %s is not there: if there was one, mount or restore what it lies "
-                      "on; `cowsnap pool create` makes a new one",
+                      "on; `cowsnap pool create` makes the first",
                       name);
     return 0;
 }

@@ -245,9 +245,7 @@ int claim_pool(struct thin_pool *pool, const struct backend_options *options, st
                       "the thin pool %s holds %zu volumes that are not cowsnap's: give cowsnap a "
                       "pool of its own",
                       pool->name, stock.count);
-    /* of one of our own, its files tell, unless its metadata have become blank */
-    if (pool->origin == THIN_GIVEN || options->presence == POOL_KNOWN)
-        result = presence_expect(options->presence, stock.label, pool->name, why);
+    result = presence_expect(options->presence, stock.label, pool->name, why);
     if (result != 0)
         return result;
     if (!stock.label) {

@@ -248,8 +248,11 @@ static int thin_pool_attach(struct thin_pool *pool, const struct backend_options
 }
 
 /* The metadata hold nothing: the kernel would begin a new pool on them. */
-static int thin_pool_expect_blank(const struct thin_pool *pool, struct reason *why)
+static int thin_pool_expect_blank(const struct thin_pool *pool,
+                                  const struct backend_options *options, struct reason *why)
 {
+    if (pool->origin == THIN_EMBEDDED && options->presence != POOL_ABSENT)
+        return presence_expect(options->presence, false, pool->name, why);
     if (pool->origin != THIN_DEVICES)
         return 0;
     if (pool_files_in_use(pool->root))
@@ -263,6 +266,16 @@ static int thin_pool_expect_blank(const struct thin_pool *pool, struct reason *w
     return content_expect_none("data_device", pool->data, why);
 }
 
+static int thin_pool_look_at_metadata(const struct thin_pool *pool,
+                                      const struct backend_options *options, struct reason *why)
+{
+    int found = survey_look(pool->metadata, why);
+
+    if (found == 0)
+        return thin_pool_expect_blank(pool, options, why);
+    return found == 1 ? 0 : found;
+}
+
 static int thin_pool_start(struct thin_pool *pool, const struct backend_options *options,
                            struct reason *why)
 {
@@ -272,10 +285,8 @@ static int thin_pool_start(struct thin_pool *pool, const struct backend_options 
     int result = thin_pool_attach(pool, options, loops, why);
 
     if (result == 0)
-        result = survey_look(pool->metadata, why);
+        result = thin_pool_look_at_metadata(pool, options, why);
     if (result == 0)
-        result = thin_pool_expect_blank(pool, why);
-    if (result == 0 || result == 1)
         result = device_size(pool->data, &sectors, why);
     if (result == 0) {
         line_pool_table(line, sizeof(line), pool->metadata, pool->data, BLOCK_SECTORS,

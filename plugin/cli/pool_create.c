@@ -83,7 +83,8 @@ const struct command command_pool_create = {
     .details = POOL_ACCESS_HELP
     "\n"
     "SIZE, such as 20GiB, is that of an embedded pool; else the settings say it. Refuses when\n"
-    "cowsnapd runs, or the pool is there already. The pool is mounted or active afterwards, as\n"
+    "cowsnapd runs, the pool is there already, or the store has snapshots of one that is lost. The "
+    "pool is mounted or active afterwards, as\n"
     "cowsnapd leaves it, and the next start of cowsnapd uses it.\n",
     .flags = flags,
     .words_most = 1,

@@ -50,6 +50,8 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
                             struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
+    /* by its number it was found in our pool: another source of such a mount is no stranger's */
+    bool found = options->ops->find && mounts_candidate(mounts).subvolume != 0;
     struct volume volume = {.path = ""};
     struct pin pin;
     int result = find_candidate(snapshots, mounts, id, why);
@@ -61,7 +63,7 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);
     /* A number at the end of a stranger's mount may be ours, whose trouble is none of his. */
-    if (result != 0 && (result > 0 || volume.path[0]) &&
+    if (!found && result != 0 && (result > 0 || volume.path[0]) &&
         strcmp(mounts->items[0].source, volume.path) != 0)
         return CONDITION_NOT_FOUND;
     return result ? result : mounts_of_volume(ours, &volume, options->mount_style, false, why);

@@ -18,7 +18,7 @@
 #define BUSY_MS 30000u    /* but no later than so long after the first */
 #define REFUSED_MS 60000u /* after the backend would not, for want of room or worse */
 #define KEEPER_BATCH 32
-#define KEEPER_LOOK 256 /* records looked at in one read of the store */
+#define KEEPER_LOOK 64 /* records looked at in one read of the store */
 
 struct task {
     uint64_t id, parent;

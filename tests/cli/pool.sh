@@ -101,11 +101,11 @@ for command in status 'grow 1GiB'; do
     # shellcheck disable=SC2086 # words
     tool pool $command "${here[@]}"
     check "no pool: $command says how one comes" tool_refused 1 \
-        "the pool $pool is not there: if there was one, mount or restore what it lies on; \`cowsnap pool create\` makes a new one"
+        "the pool $pool is not there: if there was one, mount or restore what it lies on; \`cowsnap pool create\` makes the first"
 done
 tool pool check "${here[@]}"
 check 'no pool: check could not' tool_refused 2 \
-    "the pool $pool is not there: if there was one, mount or restore what it lies on; \`cowsnap pool create\` makes a new one"
+    "the pool $pool is not there: if there was one, mount or restore what it lies on; \`cowsnap pool create\` makes the first"
 check 'no pool: nothing is made by looking' is "$(find "$root" -mindepth 1 ! -name lock)" ''
 tool pool create 1MiB "${here[@]}"
 check 'a pool that is too small' is "$status $(grep -c 'pool.size 1048576 is too small' "$err")" '2 1'

@@ -287,6 +287,19 @@ static void data_that_is_used_up_refuses_and_removes(void **state)
     assert_int_equal(status_of(rig).state, POOL_STATE_OK);
 }
 
+/* What was added again after a failure is added once. */
+static void a_data_file_that_is_longer_already_counts_once(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t before = status_of(rig).size;
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/thin-pool/data", rig->path);
+    assert_int_equal(truncate(path, (off_t)(before + 64 * MIB)), 0);
+    grow(rig, 64 * MIB, true, false);
+    assert_int_equal(status_of(rig).size, before + 64 * MIB);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
@@ -296,6 +309,7 @@ int main(void)
         BARE(metadata_grows_when_it_is_wanted),
         BARE(metadata_grows_by_itself_before_it_is_used_up),
         TEST(a_growth_that_was_cut_short_is_made_up_for),
+        TEST(a_data_file_that_is_longer_already_counts_once),
         BARE(a_pool_on_devices_takes_what_they_have),
         BARE(metadata_that_is_used_up_refuses_and_removes),
         BARE(metadata_that_is_used_up_grows_for_a_removal),

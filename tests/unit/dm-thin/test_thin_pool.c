@@ -223,6 +223,30 @@ static void a_pool_is_there_or_not_as_expected(void **state)
     assert_true(has(rig, 1, "."));
 }
 
+/* Else the kernel would begin a new pool on them, over what a repair could have used. */
+static void blank_metadata_are_left_alone_where_a_pool_was(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    char path[128], block[4096] = "", zeros[4096] = "";
+
+    rig_start(rig);
+    rig_must(ops->create(rig->backend, 1, &why));
+    rig_stop(rig);
+    rig_reboot(rig);
+    snprintf(path, sizeof(path), "%s/thin-pool/metadata", rig->path);
+    scoped_fd int metadata = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pwrite(metadata, zeros, sizeof(zeros), 0), sizeof(zeros));
+    assert_int_equal(fsync(metadata), 0);
+    rig->options.presence = POOL_KNOWN;
+    rig_refused(rig, CONDITION_PRECONDITION, "mount or restore what it lies on");
+    rig->options.presence = POOL_PRESENT;
+    rig_refused(rig, CONDITION_NOT_FOUND, "mount or restore what it lies on");
+    assert_int_equal(rig_devices(rig), 0);
+    assert_int_equal(pread(metadata, block, sizeof(block), 0), sizeof(block));
+    assert_memory_equal(block, zeros, sizeof(zeros));
+}
+
 static void an_interrupted_first_start_is_made_up_for(void **state)
 {
     struct rig *rig = *state;
@@ -396,6 +420,7 @@ int main(void)
         TEST(a_pool_belongs_to_one_daemon),
         BARE(a_pool_of_others_is_refused),
         BARE(a_pool_is_there_or_not_as_expected),
+        BARE(blank_metadata_are_left_alone_where_a_pool_was),
         BARE(an_interrupted_first_start_is_made_up_for),
         TEST(a_full_pool_refuses_before_it_hurts),
         TEST(a_pool_grows_while_it_is_in_use),

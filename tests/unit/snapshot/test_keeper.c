@@ -34,16 +34,16 @@ static void committed_volumes_are_sealed_and_no_others(void **state)
     uint64_t active;
     char name[16];
 
-    for (int i = 0; i < 300; i++) { /* several batches */
+    for (int i = 0; i < 70; i++) { /* several batches */
         snprintf(name, sizeof(name), "n%d", i);
         commit(rig, name);
     }
     assert_int_equal(rig_prepare(rig, "active", NULL), 0);
     active = rig_id(rig, "active");
-    assert_int_equal(unsealed(rig), 300);
+    assert_int_equal(unsealed(rig), 70);
     keeper_work(rig->snapshots);
     assert_int_equal(unsealed(rig), 0);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 70; i++) {
         snprintf(name, sizeof(name), "n%d", i);
         assert_true(memory_backend_sealed(rig->backend, rig_id(rig, name)));
     }
