@@ -66,6 +66,7 @@ static int grow_now(const struct pool *pool, uint64_t *now, struct reason *why)
     struct btrfs_ioctl_fs_info_args fs = {0};
     struct btrfs_ioctl_dev_info_args device;
 
+    *now = 0;
     if (ioctl(pool->directory, BTRFS_IOC_FS_INFO, &fs) < 0)
         return pool_failure(pool, why, errno, "look at the btrfs at %s", pool->path);
     for (uint64_t id = 1; id <= fs.max_id; id++) {
