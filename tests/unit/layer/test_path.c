@@ -307,6 +307,19 @@ static void random_tree(struct tree_rig *rig, bool dots)
     }
 }
 
+/* openat2(2) within the tree; the errno, negative, when it fails. EAGAIN: somebody renamed or
+ * mounted something just then, anywhere. */
+static int open_in_root(int fd, const char *name, unsigned flags)
+{
+    struct open_how how = {.flags = flags | O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+    int opened;
+
+    do
+        opened = (int)syscall(SYS_openat2, fd, name, &how, sizeof(how));
+    while (opened < 0 && errno == EAGAIN);
+    return opened < 0 ? -errno : opened;
+}
+
 /* ---- what containerd would do: continuity's fs.RootPath, word by word ---- */
 
 #define GO_ROOM 512 /* bytes of a name here */
@@ -359,7 +372,6 @@ struct go_walk {
 
 static int go_walk_link(struct go_walk *walk, const char *name, char to[static GO_ROOM], bool *link)
 {
-    struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
     char rooted[GO_ROOM];
     struct stat status;
     ssize_t length;
@@ -371,9 +383,9 @@ static int go_walk_link(struct go_walk *walk, const char *name, char to[static G
     strcpy(to, rooted);
     if (strcmp(rooted, "/") == 0)
         return 0;
-    scoped_fd int fd = (int)syscall(SYS_openat2, walk->fd, rooted, &how, sizeof(how));
+    scoped_fd int fd = open_in_root(walk->fd, rooted, O_NOFOLLOW);
     if (fd < 0)
-        return errno == ENOENT ? 0 : CONDITION_INVALID;
+        return fd == -ENOENT ? 0 : CONDITION_INVALID;
     assert_int_equal(fstat(fd, &status), 0);
     if (!S_ISLNK(status.st_mode))
         return 0;
@@ -463,14 +475,12 @@ static void containerd_agrees(int fd, const char *name, int result, const char *
  * resolved name is what the kernel finds by the name. */
 static void kernel_agrees(const struct path_root *root, const char *name, const char *resolved)
 {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
-    scoped_fd int wanted = (int)syscall(SYS_openat2, root->fd, name, &how, sizeof(how));
-    int error = wanted < 0 ? -errno : 0;
+    scoped_fd int wanted = open_in_root(root->fd, name, 0);
     scoped_fd int found = path_open(root, resolved, O_PATH);
     struct stat by_name, by_resolved;
 
     if (wanted < 0 || found < 0) {
-        assert_int_equal(found, error);
+        assert_int_equal(found, wanted);
         return;
     }
     assert_int_equal(fstat(wanted, &by_name), 0);
