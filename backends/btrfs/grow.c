@@ -63,21 +63,13 @@ static int grow_device(const struct pool *pool, struct reason *why)
  * and is not to become so by that twice. */
 static int grow_now(const struct pool *pool, uint64_t *now, struct reason *why)
 {
-    struct btrfs_ioctl_fs_info_args fs = {0};
-    struct btrfs_ioctl_dev_info_args device;
+    struct btrfs_ioctl_dev_info_args device = {.devid = pool->device_id};
 
     *now = 0;
-    if (ioctl(pool->directory, BTRFS_IOC_FS_INFO, &fs) < 0)
-        return pool_failure(pool, why, errno, "look at the btrfs at %s", pool->path);
-    for (uint64_t id = 1; id <= fs.max_id; id++) {
-        device = (struct btrfs_ioctl_dev_info_args){.devid = id};
-        if (ioctl(pool->directory, BTRFS_IOC_DEV_INFO, &device) == 0 &&
-            strcmp((const char *)device.path, pool->device) == 0) {
-            *now = device.total_bytes;
-            return 0;
-        }
-    }
-    return pool_failure(pool, why, ENODEV, "look at the device of the btrfs at %s", pool->path);
+    if (ioctl(pool->directory, BTRFS_IOC_DEV_INFO, &device) < 0)
+        return pool_failure(pool, why, errno, "look at the device of the btrfs at %s", pool->path);
+    *now = device.total_bytes;
+    return 0;
 }
 
 static int grow_image(const struct pool *pool, const struct pool_growth *growth, struct reason *why)

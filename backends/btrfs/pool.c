@@ -246,12 +246,14 @@ static void pool_find_device(struct pool *pool)
     struct btrfs_ioctl_fs_info_args fs = {0};
 
     pool->device[0] = '\0';
+    pool->device_id = 0;
     if (ioctl(pool->directory, BTRFS_IOC_FS_INFO, &fs) < 0 || fs.num_devices != 1)
         return;
     for (uint64_t id = 1; id <= fs.max_id; id++) {
         struct btrfs_ioctl_dev_info_args device = {.devid = id};
         if (ioctl(pool->directory, BTRFS_IOC_DEV_INFO, &device) == 0) {
             snprintf(pool->device, sizeof(pool->device), "%s", (const char *)device.path);
+            pool->device_id = id;
             return;
         }
     }

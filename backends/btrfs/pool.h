@@ -35,6 +35,7 @@ struct pool {
     int shards[POOL_SHARDS]; /* readable, so that they take ioctls */
     char path[4064];         /* of the folder, absolute and without symbolic links */
     char device[1024];       /* what is mounted; "" when it is several devices */
+    uint64_t device_id;      /* its number in the file system; 0 then */
     pthread_mutex_t growth;  /* of pool.img, which must not be made shorter on the way */
     pthread_mutex_t checks;  /* one at a time: btrfs refuses a second scrub */
 };

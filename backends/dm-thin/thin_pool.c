@@ -259,9 +259,8 @@ static int thin_pool_expect_blank(const struct thin_pool *pool,
         return refuse(why, CONDITION_INVALID,
                       "the metadata device %s is blank, though the thin pool %s has volumes: name "
                       "the one it was made with (device names change: /dev/disk/by-id/… does not), "
-                      "or, if the pool is lost, remove " POOL_FILES
-                      " and meta below the root to begin "
-                      "anew",
+                      "or, if the pool is lost, remove meta and " POOL_FILES " below the root to "
+                      "begin anew",
                       pool->metadata, pool->name);
     return content_expect_none("data_device", pool->data, why);
 }

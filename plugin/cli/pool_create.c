@@ -24,7 +24,7 @@ static int expect_pool(const struct pool_access *access, enum pool_presence *pre
     int result;
 
     *presence = POOL_ABSENT;
-    if (faccessat(access->root.directory, "meta", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+    if (faccessat(access->root.directory, STORE_FOLDER, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     result = store_open(&store, &options, why);
     if (result)

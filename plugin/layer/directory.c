@@ -198,12 +198,25 @@ static int directory_adopt(struct directory_cache *cache, int fd, const char *na
     return 0;
 }
 
-/* FD is a descriptor or minus an errno. */
-static int directory_opened(struct directory_cache *cache, int fd, const char *name, bool ours,
-                            struct directory **directory, int *error, struct reason *why)
+/* NAME, or BASE in PARENT, which is the same; PARENT may be NULL. */
+static int directory_open_at(struct directory_cache *cache, const struct directory *parent,
+                             const char *base, const char *name, bool ours,
+                             struct directory **directory, int *error, struct reason *why)
 {
     int result;
+    int fd;
 
+    *error = 0;
+    *directory = directory_cached(cache, name);
+    if (*directory)
+        return 0;
+    result = directory_make_room(cache, why);
+    if (result)
+        return result;
+    if (!parent)
+        fd = path_open(cache->root, name, O_RDONLY | O_DIRECTORY);
+    else if ((fd = openat(parent->fd, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) < 0)
+        fd = -errno;
     if (fd < 0) {
         *error = -fd;
         return 0;
@@ -217,35 +230,14 @@ static int directory_opened(struct directory_cache *cache, int fd, const char *n
 int directory_open(struct directory_cache *cache, const char *name, bool ours,
                    struct directory **directory, int *error, struct reason *why)
 {
-    int result;
-
-    *error = 0;
-    *directory = directory_cached(cache, name);
-    if (*directory)
-        return 0;
-    result = directory_make_room(cache, why);
-    if (result)
-        return result;
-    return directory_opened(cache, path_open(cache->root, name, O_RDONLY | O_DIRECTORY), name, ours,
-                            directory, error, why);
+    return directory_open_at(cache, NULL, NULL, name, ours, directory, error, why);
 }
 
 int directory_open_in(struct directory_cache *cache, const struct directory *parent,
                       const char *base, const char *name, bool ours, struct directory **directory,
                       int *error, struct reason *why)
 {
-    int result;
-    int fd;
-
-    *error = 0;
-    *directory = directory_cached(cache, name);
-    if (*directory)
-        return 0;
-    result = directory_make_room(cache, why);
-    if (result)
-        return result;
-    fd = openat(parent->fd, base, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return directory_opened(cache, fd < 0 ? -errno : fd, name, ours, directory, error, why);
+    return directory_open_at(cache, parent, base, name, ours, directory, error, why);
 }
 
 int directory_open_made(struct directory_cache *cache, const struct directory *parent,

@@ -415,12 +415,22 @@ static int tree_walk(struct tree *tree, const char *name, bool make, struct dire
     return result;
 }
 
+/* The folder NAME if it can be opened just so, with no symlink on the way; else *DIRECTORY is NULL.
+ */
+static int tree_find(struct tree *tree, const char *name, struct directory **directory,
+                     struct reason *why)
+{
+    bool ours;
+    int error;
+    int result = name_set_has(tree->names, name, "", NAME_OUR_FOLDER, &ours, why);
+
+    return result ? result : directory_open(tree->cache, name, ours, directory, &error, why);
+}
+
 int tree_folder(struct tree *tree, const char *name, bool make, struct directory **directory,
                 struct reason *why)
 {
     char resolved[PATH_ROOM];
-    bool ours;
-    int error;
     int result;
 
     *directory = NULL;
@@ -428,15 +438,11 @@ int tree_folder(struct tree *tree, const char *name, bool make, struct directory
         directory_ref(*directory = tree->last);
         return 0;
     }
-    result = name_set_has(tree->names, name, "", NAME_OUR_FOLDER, &ours, why);
-    if (!result)
-        result = directory_open(tree->cache, name, ours, directory, &error, why);
+    result = tree_find(tree, name, directory, why);
     if (!result && !*directory) { /* it is missing, or a symlink is on the way */
         result = path_resolve(&tree->root, name, resolved, why);
         if (!result && strcmp(resolved, name) != 0)
-            result = name_set_has(tree->names, resolved, "", NAME_OUR_FOLDER, &ours, why);
-        if (!result && strcmp(resolved, name) != 0)
-            result = directory_open(tree->cache, resolved, ours, directory, &error, why);
+            result = tree_find(tree, resolved, directory, why);
         if (!result && !*directory)
             result = tree_walk(tree, resolved, make, directory, why);
     }

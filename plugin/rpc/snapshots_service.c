@@ -69,6 +69,15 @@ static int reply_info(void *context, const struct snapshot_info *info, struct re
     return result;
 }
 
+/* Labels that are to be stored. */
+static int read_labels(struct label **labels, size_t *count, size_t wire_count,
+                       Containerd__Types__Label *const *wire, struct reason *why)
+{
+    int result = wire_labels_read(labels, count, wire_count, wire, why);
+
+    return result ? result : wire_check_labels(*labels, *count, why);
+}
+
 /* ---- the methods ---- */
 
 /* Prepare and View */
@@ -83,12 +92,10 @@ static int make_snapshot(struct call *call, make_function *make, struct snapshot
     scoped(mounts_clear) struct mounts mounts = {0};
     scoped_free struct label *labels = NULL;
     size_t label_count;
-    int result = wire_labels_read(&labels, &label_count, wire_count, wire, why);
+    int result = read_labels(&labels, &label_count, wire_count, wire, why);
 
     if (result == 0)
         result = wire_check_text(key, "key", why);
-    if (result == 0)
-        result = wire_check_labels(labels, label_count, why);
     if (result == 0)
         result = make(snapshots, key, parent, labels, label_count, &mounts, why);
     if (result)
@@ -132,12 +139,10 @@ static int handle_commit(struct call *call, const ProtobufCMessage *message,
     const CommitRequest *request = (const CommitRequest *)message;
     scoped_free struct label *labels = NULL;
     size_t label_count;
-    int result = wire_labels_read(&labels, &label_count, request->n_labels, request->labels, why);
+    int result = read_labels(&labels, &label_count, request->n_labels, request->labels, why);
 
     if (result == 0)
         result = wire_check_text(message_bytes(request->name), "name", why);
-    if (result == 0)
-        result = wire_check_labels(labels, label_count, why);
     if (result == 0)
         result = snapshots_commit(services->snapshots, message_bytes(request->name),
                                   message_bytes(request->key), message_bytes(request->parent),
@@ -178,10 +183,8 @@ static int handle_update(struct call *call, const ProtobufCMessage *message,
 
     if (!request->info)
         return refuse(why, CONDITION_INVALID, "update: the request names no snapshot");
-    result = wire_labels_read(&labels, &label_count, request->info->n_labels, request->info->labels,
-                              why);
-    if (result == 0)
-        result = wire_check_labels(labels, label_count, why);
+    result =
+        read_labels(&labels, &label_count, request->info->n_labels, request->info->labels, why);
     if (result == 0)
         result = wire_strings_read(&paths, mask ? mask->paths : NULL, path_count, why);
     if (result)

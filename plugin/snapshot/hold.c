@@ -58,7 +58,7 @@ static int locate_candidate(struct snapshots *snapshots, const struct mounts *mo
 
     if (result)
         return result;
-    if (!pins_take_unless(&snapshots->pins, &pin, *id, PIN_READ, cancel))
+    if (!pins_take_unless(&snapshots->pins, &pin, *id, PIN_READ, NULL, cancel))
         return refuse(why, CONDITION_CANCELLED, "unpacking the layer was cancelled");
     result = options->ops->locate(options->backend, *id, &volume, why);
     pins_drop(&snapshots->pins, &pin);

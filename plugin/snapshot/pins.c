@@ -49,32 +49,30 @@ static void add(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode m
     *bucket = pin;
 }
 
-void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
-               atomic_bool *cancel)
-{
-    pthread_mutex_lock(&pins->lock);
-    while (find_blocker(pins, id, mode))
-        pthread_cond_wait(&pins->changed, &pins->lock);
-    add(pins, pin, id, mode, cancel);
-    pthread_mutex_unlock(&pins->lock);
-}
-
 bool pins_take_unless(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
-                      const atomic_bool *stop)
+                      atomic_bool *cancel, const atomic_bool *stop)
 {
     bool stopped = false;
 
     pthread_mutex_lock(&pins->lock);
     while (find_blocker(pins, id, mode) && !(stopped = stop && atomic_load(stop))) {
-        /* who sets the flag wakes nobody */
         const struct timespec until = thread_deadline(STOP_LOOK_MS);
 
-        pthread_cond_clockwait(&pins->changed, &pins->lock, CLOCK_MONOTONIC, &until);
+        if (stop) /* who sets it wakes nobody */
+            pthread_cond_clockwait(&pins->changed, &pins->lock, CLOCK_MONOTONIC, &until);
+        else
+            pthread_cond_wait(&pins->changed, &pins->lock);
     }
     if (!stopped)
-        add(pins, pin, id, mode, NULL);
+        add(pins, pin, id, mode, cancel);
     pthread_mutex_unlock(&pins->lock);
     return !stopped;
+}
+
+void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
+               atomic_bool *cancel)
+{
+    (void)pins_take_unless(pins, pin, id, mode, cancel, NULL);
 }
 
 bool pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,

@@ -48,7 +48,7 @@ void pins_take(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mo
 
 /* The same; false soon after *STOP (which may be NULL) is set, and then nothing is pinned. */
 bool pins_take_unless(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,
-                      const atomic_bool *stop);
+                      atomic_bool *cancel, const atomic_bool *stop);
 
 /* Pins if nobody is in the way; else false, and *BLOCKER (may be NULL) tells what is. */
 bool pins_try(struct pins *pins, struct pin *pin, uint64_t id, enum pin_mode mode,

@@ -72,7 +72,7 @@ static int end_volume(struct snapshots *snapshots, uint64_t id, bool patient,
         if (!patient || blocker == PIN_WRITE)
             return refuse(why, CONDITION_UNAVAILABLE, "volume %llu is in use",
                           (unsigned long long)id);
-        if (!pins_take_unless(&snapshots->pins, &pin, id, PIN_ALONE, cancel))
+        if (!pins_take_unless(&snapshots->pins, &pin, id, PIN_ALONE, NULL, cancel))
             return refuse(why, CONDITION_CANCELLED, "the removal of volume %llu was cancelled",
                           (unsigned long long)id);
     }

@@ -25,10 +25,10 @@ static int folder_open(struct environment *environment, const struct store_optio
 {
     scoped_fd int folder = -1;
 
-    if (mkdirat(options->root, "meta", 0700) && errno != EEXIST)
+    if (mkdirat(options->root, STORE_FOLDER, 0700) && errno != EEXIST)
         return disk_failure(why, errno, options->root_path, "making the folder %s",
                             environment->path);
-    folder = openat(options->root, "meta", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    folder = openat(options->root, STORE_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder < 0)
         return failure(why, errno, "opening the folder %s", environment->path);
     if (flock(folder, LOCK_EX | LOCK_NB)) {

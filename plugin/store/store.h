@@ -66,6 +66,8 @@ enum intent_kind {
     INTENT_STOCK = 3,  /* a volume lies ready for a record to come */
 };
 
+#define STORE_FOLDER "meta" /* in root */
+
 struct store_options {
     int root;              /* folder that holds the database's files; borrowed for store_open() */
     const char *root_path; /* the same, for LMDB and for messages */

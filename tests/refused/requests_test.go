@@ -113,54 +113,10 @@ func TestUnknownKeys(t *testing.T) {
 	must(t, shared.Remove(ctx, parent))
 }
 
-// protobuf's strings are UTF-8: a List with another in it could not be read any more, and nothing be collected.
-func TestTextThatIsNoUTF8(t *testing.T) {
-	active := key(t, "active")
-	prepare(t, active, "")
-	raw, bad := shared.raw, map[string]string{"good": "x", "bad": "\xff"}
-	for what, call := range map[string]func() error{
-		"key of Prepare": func() error {
-			_, err := raw.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Key: active + "\xff"})
-			return err
-		},
-		"key of View": func() error {
-			_, err := raw.View(ctx, &snapshotsapi.ViewSnapshotRequest{Key: active + "\xff"})
-			return err
-		},
-		"name of Commit": func() error {
-			_, err := raw.Commit(ctx, &snapshotsapi.CommitSnapshotRequest{Name: active + "\xff", Key: active})
-			return err
-		},
-		"label of Prepare": func() error {
-			_, err := raw.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Key: active + "-new", Labels: bad})
-			return err
-		},
-		"label of View": func() error {
-			_, err := raw.View(ctx, &snapshotsapi.ViewSnapshotRequest{Key: active + "-new", Labels: bad})
-			return err
-		},
-		"label of Commit": func() error {
-			_, err := raw.Commit(ctx, &snapshotsapi.CommitSnapshotRequest{Name: active + "-new", Key: active, Labels: bad})
-			return err
-		},
-		"label of Update": func() error {
-			_, err := raw.Update(ctx, &snapshotsapi.UpdateSnapshotRequest{Info: snapshotsapi.Info{Name: active, Labels: bad}})
-			return err
-		},
-	} {
-		t.Run(what, func(t *testing.T) {
-			leavesNoTrace(t, func() { wantStatus(t, call(), codes.InvalidArgument, "is no UTF-8") })
-		})
-	}
-	must(t, shared.Remove(ctx, active))
-}
-
-func TestLabelsTooLarge(t *testing.T) {
-	active := key(t, "active")
-	prepare(t, active, "")
-	labels := map[string]string{"good": "x", "containerd.io/snapshot/large": strings.Repeat("v", 4096)}
+// callsWithLabels are those that store labels, or that one of them: of a new snapshot, or of the active one.
+func callsWithLabels(active string, labels map[string]string, one string) map[string]func() error {
 	raw := shared.raw
-	for what, call := range map[string]func() error{
+	return map[string]func() error{
 		"Prepare": func() error {
 			_, err := raw.Prepare(ctx, &snapshotsapi.PrepareSnapshotRequest{Key: active + "-new", Labels: labels})
 			return err
@@ -179,10 +135,36 @@ func TestLabelsTooLarge(t *testing.T) {
 		},
 		"Update of one": func() error {
 			_, err := raw.Update(ctx, &snapshotsapi.UpdateSnapshotRequest{Info: snapshotsapi.Info{Name: active, Labels: labels},
-				UpdateMask: &protobuf.FieldMask{Paths: []string{"labels.containerd.io/snapshot/large"}}})
+				UpdateMask: &protobuf.FieldMask{Paths: []string{"labels." + one}}})
 			return err
 		},
-	} {
+	}
+}
+
+// protobuf's strings are UTF-8: a List with another in it could not be read any more, and nothing be collected.
+func TestTextThatIsNoUTF8(t *testing.T) {
+	active := key(t, "active")
+	prepare(t, active, "")
+	refused := func(what string, call func() error) {
+		t.Run(what, func(t *testing.T) {
+			leavesNoTrace(t, func() { wantStatus(t, call(), codes.InvalidArgument, "is no UTF-8") })
+		})
+	}
+	given := callsWithKey("", active)
+	for _, what := range []string{"Prepare", "View", "Commit to"} {
+		refused("key of "+what, func() error { return given[what](active + "\xff") })
+	}
+	for what, call := range callsWithLabels(active, map[string]string{"good": "x", "bad": "\xff"}, "bad") {
+		refused("label of "+what, call)
+	}
+	must(t, shared.Remove(ctx, active))
+}
+
+func TestLabelsTooLarge(t *testing.T) {
+	active := key(t, "active")
+	prepare(t, active, "")
+	labels := map[string]string{"good": "x", "containerd.io/snapshot/large": strings.Repeat("v", 4096)}
+	for what, call := range callsWithLabels(active, labels, "containerd.io/snapshot/large") {
 		t.Run(what, func(t *testing.T) {
 			leavesNoTrace(t, func() {
 				wantStatus(t, call(), codes.InvalidArgument, "containerd.io/snapshot/large", "4096")

@@ -82,15 +82,24 @@ static void the_space_of_removed_volumes_is_given_back(void **state)
     assert_true(after.used < before.used + (1 << 20));
 }
 
-static void a_removed_volume_in_use_is_not_waited_for_without_end(void **state)
+/* A removed volume in use: the answer is an fd in it. */
+static int remove_in_use(struct room *room)
 {
-    struct room *room = *state;
     struct reason why = {0};
     int fd;
 
     rig_must(subvol_create(&room->pool, 1, &why));
     rig_must(subvol_open(&room->pool, 1, &fd, &why));
     rig_must(subvol_remove(&room->pool, 1, &why));
+    return fd;
+}
+
+static void a_removed_volume_in_use_is_not_waited_for_without_end(void **state)
+{
+    struct room *room = *state;
+    struct reason why = {0};
+    int fd = remove_in_use(room);
+
     room->settle.patience_ms = 50;
     assert_int_equal(settle_wait(&room->settle, &room->pool, NULL, &why), CONDITION_UNAVAILABLE);
     assert_non_null(strstr(why.text, "1 removed volumes"));
@@ -104,11 +113,8 @@ static void where_others_remove_too_it_is_not_waited_for_long(void **state)
 {
     struct room *room = *state;
     struct reason why = {0};
-    int fd;
+    int fd = remove_in_use(room);
 
-    rig_must(subvol_create(&room->pool, 1, &why));
-    rig_must(subvol_open(&room->pool, 1, &fd, &why));
-    rig_must(subvol_remove(&room->pool, 1, &why));
     room->pool.origin = POOL_GIVEN;
     room->settle.shared_ms = 50;
     rig_must(settle_wait(&room->settle, &room->pool, NULL, &why));
@@ -126,12 +132,8 @@ static void *wait_there(void *context)
 /* A thread that waits for a removed volume in use; the answer is an fd in it. */
 static int begin_to_wait(struct room *room, pthread_t *thread)
 {
-    struct reason why = {0};
-    int fd;
+    int fd = remove_in_use(room);
 
-    rig_must(subvol_create(&room->pool, 1, &why));
-    rig_must(subvol_open(&room->pool, 1, &fd, &why));
-    rig_must(subvol_remove(&room->pool, 1, &why));
     assert_int_equal(pthread_create(thread, NULL, wait_there, room), 0);
     while (room->settle.waiting == 0)
         sched_yield();

@@ -3,8 +3,6 @@
 
 #include "unit/cmocka_setup.h"
 
-#include <string.h>
-
 static void sees_stamp(int64_t nanoseconds, int64_t seconds, int32_t nanos)
 {
     Containerd__Types__Timestamp stamp = wire_timestamp(nanoseconds);
@@ -37,20 +35,16 @@ static void a_time_out_of_reach_is_as_far_as_can_be(void **state)
     assert_int_equal(wire_nanoseconds(NULL), 0);
 }
 
-static struct bytes text(const char *text)
-{
-    return bytes_from(text, strlen(text));
-}
-
 static void what_is_no_text_is_told(void **state)
 {
-    const struct label good = {text("k"), text("\xc2\x9b é")};
-    const struct label labels[] = {good, {text("bad"), text("v\xff")}, {text("\xc3("), text("v")}};
+    const struct label good = {bytes_of("k"), bytes_of("\xc2\x9b é")};
+    const struct label labels[] = {
+        good, {bytes_of("bad"), bytes_of("v\xff")}, {bytes_of("\xc3("), bytes_of("v")}};
     struct reason why = {0};
 
     (void)state;
     assert_int_equal(wire_check_text(bytes_from("a\0b", 3), "key", &why), 0);
-    assert_int_equal(wire_check_text(text("k\xff"), "key", &why), CONDITION_INVALID);
+    assert_int_equal(wire_check_text(bytes_of("k\xff"), "key", &why), CONDITION_INVALID);
     assert_string_equal(why.text, "the key \"k\\xff\" is no UTF-8");
     assert_int_equal(wire_check_labels(NULL, 0, &why), 0);
     assert_int_equal(wire_check_labels(labels, 1, &why), 0);

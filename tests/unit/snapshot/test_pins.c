@@ -54,11 +54,12 @@ static void who_is_to_stop_does_not_wait(void **state)
     struct pin one = {0}, two = {0};
 
     (void)state;
-    assert_true(pins_take_unless(&pins, &one, 7, PIN_ALONE, &stop)); /* nobody is in the way */
-    assert_false(pins_take_unless(&pins, &two, 7, PIN_READ, &stop));
+    assert_true(
+        pins_take_unless(&pins, &one, 7, PIN_ALONE, NULL, &stop)); /* nobody is in the way */
+    assert_false(pins_take_unless(&pins, &two, 7, PIN_READ, NULL, &stop));
     assert_int_equal(two.id, 0);
     pins_drop(&pins, &one);
-    assert_true(pins_take_unless(&pins, &two, 7, PIN_READ, NULL));
+    assert_true(pins_take_unless(&pins, &two, 7, PIN_READ, NULL, NULL));
     pins_drop(&pins, &two);
     assert_int_equal(pins_count(&pins, PIN_READ), 0);
 }
