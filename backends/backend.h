@@ -128,12 +128,16 @@ struct backend_ops {
     /* Frees; mounts stay, since containers may run on them. */
     void (*close)(struct backend *backend);
 
+    /* May be absent. Whether the pool takes another volume now; to be asked before create() and
+     * clone(), which do not ask. CONDITION_EXHAUSTED: it is full, or nearly; CONDITION_UNAVAILABLE:
+     * it is not written any more. The sentence says which pool, how it stands, and what to do. */
+    int (*admit)(struct backend *backend, struct reason *why);
+
     /* An empty, writable volume whose root is owned by 0:0 with mode 0755 exactly, no entries.
      * A left-over of the same number from an unfinished try is replaced. CONDITION_EXHAUSTED: the
-     * pool is full; the sentence says which pool, how full, and what to do. CONDITION_EXISTS: this
-     * pool cannot have that number; try the next. On any result but 0 no
-     * volume of that number is left, or remove() will find and end it. On 0 it survives a loss of
-     * power. */
+     * pool is full; the sentence as of admit(). CONDITION_EXISTS: this pool cannot have that
+     * number; try the next. On any result but 0 no volume of that number is left, or remove() will
+     * find and end it. On 0 it survives a loss of power. */
     int (*create)(struct backend *backend, uint64_t id, struct reason *why);
 
     /* A writable copy-on-write clone of PARENT, which is complete and no longer written to.

@@ -42,6 +42,11 @@ static void dm_thin_close(struct backend *backend)
     free(backend);
 }
 
+static int dm_thin_admit(struct backend *backend, struct reason *why)
+{
+    return thin_pool_ready(&backend->pool, why);
+}
+
 static int dm_thin_create(struct backend *backend, uint64_t id, struct reason *why)
 {
     return volume_create(&backend->pool, id, why);
@@ -124,6 +129,7 @@ const struct backend_ops backend_dm_thin = {
     .name = "dm-thin",
     .open = dm_thin_open,
     .close = dm_thin_close,
+    .admit = dm_thin_admit,
     .create = dm_thin_create,
     .clone = dm_thin_clone,
     .remove = dm_thin_remove,

@@ -71,21 +71,18 @@ static bool volume_id_is_anothers(struct thin_pool *pool, uint64_t id)
            inventory_is_taken(&pool->inventory, id);
 }
 
-/* Sees that the pool takes a new volume and that nothing is left of an older one of its number. */
+/* Sees that the pool can have that number and that nothing is left of an older volume of it. */
 static int volume_clear(struct thin_pool *pool, uint64_t id, struct reason *why)
 {
     struct inventory_item old;
-    int result = thin_pool_ready(pool, why);
 
-    if (result != 0)
-        return result;
     if (volume_id_is_anothers(pool, id))
         return refuse(why, CONDITION_EXISTS,
                       "the thin id of volume %" PRIu64 " is another's in the pool %s", id,
                       pool->name);
     if (!inventory_find(&pool->inventory, id, &old))
         return 0;
-    result = volume_remove(pool, id, NULL, why);
+    int result = volume_remove(pool, id, NULL, why);
     return result == 0 ? 0 : amend(why, result, "replace the left-over of volume %" PRIu64, id);
 }
 

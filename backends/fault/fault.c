@@ -118,6 +118,12 @@ static void fault_close(struct backend *fault)
     free(fault);
 }
 
+/* As fault_rest(), and one that is asked before anything is begun. */
+static int fault_admit(struct backend *fault, struct reason *why)
+{
+    return fault->ops->admit ? fault->ops->admit(fault->inner, why) : 0;
+}
+
 static int fault_create(struct backend *fault, uint64_t id, struct reason *why)
 {
     FAULT_AROUND(fault, FAULT_CREATE, why, fault->ops->create(fault->inner, id, why));
@@ -222,6 +228,7 @@ const struct backend_ops backend_fault = {
     .name = "fault",
     .open = fault_open,
     .close = fault_close,
+    .admit = fault_admit,
     .create = fault_create,
     .clone = fault_clone,
     .remove = fault_remove,

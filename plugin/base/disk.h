@@ -6,7 +6,6 @@
 
 #include "base/result.h"
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 /* Whether ERROR (a positive errno) says that there is no space, no inode, or that a quota is used
@@ -17,7 +16,5 @@ bool disk_is_full(int error);
  * PATH: CONDITION_EXHAUSTED and what to do when the disk is full, failure() else. */
 int disk_failure(struct reason *why, int error, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-int disk_vfailure(struct reason *why, int error, const char *path, const char *format,
-                  va_list arguments) __attribute__((format(printf, 4, 0)));
 
 #endif

@@ -317,8 +317,10 @@ int tree_remove_others(struct tree *tree, struct directory *directory, struct re
     return result;
 }
 
-int tree_imply(struct tree *tree, struct directory *parent, const char *base,
-               struct directory **directory, struct reason *why)
+/* Makes the missing folder BASE in PARENT, opened with a reference. It is 0755, or takes after the
+ * folder of the same name in the lower folders. */
+static int tree_imply(struct tree *tree, struct directory *parent, const char *base,
+                      struct directory **directory, struct reason *why)
 {
     char name[PATH_ROOM];
     int result = tree_join(parent, base, name, why);

@@ -100,9 +100,4 @@ int tree_remove(struct tree *tree, struct directory *parent, const char *base,
 /* Removes all that is in DIRECTORY but what entries of the layer have put there. */
 int tree_remove_others(struct tree *tree, struct directory *directory, struct reason *why);
 
-/* Makes the missing folder BASE in PARENT, opened with a reference. It is 0755, or takes after the
- * folder of the same name in the lower folders. */
-int tree_imply(struct tree *tree, struct directory *parent, const char *base,
-               struct directory **directory, struct reason *why);
-
 #endif

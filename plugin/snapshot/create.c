@@ -103,6 +103,13 @@ static int check_rules(struct store_txn *txn, struct creation *creation, struct 
     return result;
 }
 
+int create_admit(struct snapshots *snapshots, struct reason *why)
+{
+    const struct backend_ops *ops = snapshots->options.ops;
+
+    return ops->admit ? ops->admit(snapshots->options.backend, why) : 0;
+}
+
 /* A number that no intent bears: a volume unknown to a restored store may still wait for the reaper
  * under the number that comes next. */
 int create_take_id(struct store_txn *txn, uint64_t *id, struct reason *why)
@@ -255,12 +262,16 @@ static int finish_with_volume(struct creation *creation, struct mounts *mounts, 
 }
 
 /* Begins with a new number until the backend takes one: it says CONDITION_EXISTS for a number it
- * cannot have (backend.h), which begin() says for a key that is taken. */
+ * cannot have (backend.h), which begin() says for a key that is taken. A pool that takes nothing is
+ * asked before there is an intent: such a one may not be able to end a volume either, and whoever
+ * is refused tries again, for days. */
 static int begin_and_make(struct creation *creation, struct reason *why)
 {
     for (;;) {
-        int result = store_write(creation->snapshots->options.store, begin, creation, why);
+        int result = create_admit(creation->snapshots, why);
 
+        if (!result)
+            result = store_write(creation->snapshots->options.store, begin, creation, why);
         if (result)
             return result;
         STEP("create.intent-written");
@@ -286,27 +297,19 @@ static int create_with_volume(struct creation *creation, struct mounts *mounts, 
     return result;
 }
 
-static int look_at_rules(struct store_txn *txn, void *context, struct reason *why)
-{
-    return check_rules(txn, context, why);
-}
-
 /* A child whose clone may lie ready: then it takes one transaction, and no time of the pool. */
 static int create_child(struct creation *creation, struct mounts *mounts, struct reason *why)
 {
     struct snapshots *snapshots = creation->snapshots;
     bool low;
-    int result = store_read(snapshots->options.store, look_at_rules, creation, why);
 
-    if (result)
-        return result;
     creation->id = stock_take(&snapshots->stock, creation->parent_id, stock_now(), &low);
     if (low)
         worker_nudge(&snapshots->filler);
     if (creation->id == 0)
         return create_with_volume(creation, mounts, why);
     STEP("create.taken-from-stock");
-    result = finish_with_volume(creation, mounts, why);
+    int result = finish_with_volume(creation, mounts, why);
     if (result)
         abandon(creation);
     return result;
@@ -320,12 +323,9 @@ static int create_view_of_parent(struct creation *creation, struct mounts *mount
 {
     struct snapshots *snapshots = creation->snapshots;
     struct pin pin;
-    int result = store_read(snapshots->options.store, look_at_rules, creation, why);
 
-    if (result)
-        return result;
     pins_take(&snapshots->pins, &pin, creation->parent_id, PIN_READ, NULL);
-    result = describe(creation, creation->parent_id, mounts, why);
+    int result = describe(creation, creation->parent_id, mounts, why);
     if (!result)
         result = store_write(snapshots->options.store, create_without_volume, creation, why);
     STEP("view.recorded");
@@ -335,6 +335,12 @@ static int create_view_of_parent(struct creation *creation, struct mounts *mount
         rest_if_idle(snapshots, creation->parent_id);
     }
     return result;
+}
+
+/* What breaks a rule is refused as that, before the pool has a say, or gives a clone for it. */
+static int look_at_rules(struct store_txn *txn, void *context, struct reason *why)
+{
+    return check_rules(txn, context, why);
 }
 
 static int create(struct snapshots *snapshots, enum snapshot_kind kind, struct bytes key,
@@ -347,6 +353,8 @@ static int create(struct snapshots *snapshots, enum snapshot_kind kind, struct b
     if (!result)
         result = labels_clean(&creation.arena, labels, label_count, &creation.labels,
                               &creation.label_count, why);
+    if (!result)
+        result = store_read(snapshots->options.store, look_at_rules, &creation, why);
     if (!result)
         result = parent.length == 0      ? create_with_volume(&creation, mounts, why)
                  : kind == SNAPSHOT_VIEW ? create_view_of_parent(&creation, mounts, why)

@@ -91,12 +91,14 @@ static void sort_out(struct snapshots *snapshots)
 
 /* A backend that keeps something ready for mounts (a device), and lets it go at rest(), makes that
  * here, too: of what a Prepare waits for, it takes the longest. */
-static int clone_one(const struct snapshots_options *options, uint64_t id, uint64_t parent,
-                     struct reason *why)
+static int clone_one(struct snapshots *snapshots, uint64_t id, uint64_t parent, struct reason *why)
 {
+    const struct snapshots_options *options = &snapshots->options;
     struct volume volume;
-    int result = options->ops->clone(options->backend, id, parent, why);
+    int result = create_admit(snapshots, why);
 
+    if (result == 0)
+        result = options->ops->clone(options->backend, id, parent, why);
     if (result == 0 && options->ops->rest)
         result = options->ops->locate(options->backend, id, &volume, why);
     return result;
@@ -106,7 +108,6 @@ static void *clone_some(void *context)
 {
     struct batch *batch = context;
     struct snapshots *snapshots = batch->snapshots;
-    const struct snapshots_options *options = &snapshots->options;
     unsigned at;
 
     while ((at = atomic_fetch_add(&batch->next, 1)) < batch->count) {
@@ -115,7 +116,7 @@ static void *clone_some(void *context)
         int result = CONDITION_CANCELLED;
 
         if (!atomic_load(&batch->refused))
-            result = clone_one(options, batch->ids[at], batch->parent, &why);
+            result = clone_one(snapshots, batch->ids[at], batch->parent, &why);
         STEP("stock.cloned");
         if (!result && stock_put(&snapshots->stock, batch->ids[at], batch->parent))
             continue;

@@ -65,7 +65,8 @@ void keeper_nudge(struct snapshots *snapshots);
 /* filler.c */
 void filler_work(void *snapshots);
 
-/* create.c: a number that no intent bears. */
+/* create.c: whether the pool takes another volume (backend.h); a number that no intent bears. */
+int create_admit(struct snapshots *snapshots, struct reason *why);
 int create_take_id(struct store_txn *txn, uint64_t *id, struct reason *why);
 
 /* rest.c: puts the volume of a committed snapshot to rest unless a view of it is there. The caller

@@ -292,7 +292,9 @@ static void a_full_pool_refuses_before_it_hurts(void **state)
         snprintf(name, sizeof(name), "%u", i);
         assert_int_equal(rig_write(root, name, 8 << 20), 0);
         assert_int_equal(syncfs(root), 0); /* what is refused here still can be written */
-        result = ops->create(rig->backend, 100 + i, &why);
+        result = ops->admit(rig->backend, &why);
+        if (result == 0)
+            result = ops->create(rig->backend, 100 + i, &why);
     }
     assert_int_equal(result, CONDITION_EXHAUSTED);
     assert_non_null(strstr(why.text, rig->pool));

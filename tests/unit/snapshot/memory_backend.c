@@ -16,6 +16,7 @@ struct backend {
     bool present[VOLUMES], sealed[VOLUMES], ready[VOLUMES];
     int refusals[VOLUMES];
     uint64_t forbidden; /* number; 0 for none */
+    _Atomic int admission;
     unsigned syncs;
     bool counts_slowly;
     _Atomic uint64_t available, reserve;
@@ -112,6 +113,11 @@ void memory_backend_forbid(struct backend *backend, uint64_t id)
     pthread_mutex_lock(&backend->lock);
     backend->forbidden = id;
     pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_admit(struct backend *backend, enum condition result)
+{
+    backend->admission = (int)result;
 }
 
 unsigned memory_backend_syncs(struct backend *backend)
@@ -249,6 +255,13 @@ static void pass_gate(struct backend *backend)
         pthread_cond_wait(&backend->changed, &backend->lock);
     backend->waiting--;
     pthread_mutex_unlock(&backend->lock);
+}
+
+static int memory_admit(struct backend *backend, struct reason *why)
+{
+    int result = backend->admission;
+
+    return result ? refuse(why, (enum condition)result, "the pool takes no volume") : 0;
 }
 
 static int memory_create(struct backend *backend, uint64_t id, struct reason *why)
@@ -395,6 +408,7 @@ const struct backend_ops backend_memory = {
     .name = "memory",
     .open = memory_open,
     .close = memory_close,
+    .admit = memory_admit,
     .create = memory_create,
     .clone = memory_clone,
     .remove = memory_remove,

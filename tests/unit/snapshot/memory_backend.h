@@ -27,6 +27,9 @@ void memory_backend_lose(struct backend *backend, uint64_t id);
 /* From now on no volume can have the number ID. */
 void memory_backend_forbid(struct backend *backend, uint64_t id);
 
+/* What admit answers from now on; 0: as ever. */
+void memory_backend_admit(struct backend *backend, enum condition result);
+
 /* From now on every call of clone, remove and sync waits at a gate; to be opened by the test. */
 void memory_backend_close_gate(struct backend *backend);
 void memory_backend_open_gate(struct backend *backend);

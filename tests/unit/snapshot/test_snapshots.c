@@ -304,6 +304,30 @@ static void a_number_the_backend_cannot_have_is_passed_over(void **state)
     assert_int_equal(memory_backend_count(rig->backend), 2);
 }
 
+/* And its refusals leave nothing that somebody would have to end. */
+static void a_pool_that_takes_nothing_refuses_what_no_rule_does(void **state)
+{
+    struct rig *rig = *state;
+    struct snapshots_figures figures;
+
+    assert_int_equal(rig_prepare(rig, "a", ""), 0);
+    assert_int_equal(rig_commit(rig, "c", "a"), 0);
+    assert_int_equal(rig_prepare(rig, "b", ""), 0);
+    memory_backend_admit(rig->backend, CONDITION_EXHAUSTED);
+    assert_int_equal(rig_prepare(rig, "x", ""), CONDITION_EXHAUSTED);
+    assert_int_equal(rig_prepare(rig, "y", "c"), CONDITION_EXHAUSTED);
+    assert_int_equal(rig_view(rig, "z", ""), CONDITION_EXHAUSTED);
+    assert_int_equal(rig_prepare(rig, "b", ""), CONDITION_EXISTS);
+    assert_int_equal(rig_prepare(rig, "y", "gone"), CONDITION_NOT_FOUND);
+    assert_int_equal(rig_view(rig, "v", "c"), 0); /* which needs no volume */
+    assert_int_equal(snapshots_figures(rig->snapshots, &figures, &rig->why), 0);
+    assert_int_equal(figures.awaiting_removal, 0);
+
+    memory_backend_admit(rig->backend, 0);
+    assert_int_equal(rig_prepare(rig, "x", ""), 0);
+    assert_int_equal(rig_id(rig, "x"), rig_id(rig, "v") + 1); /* no number was taken either */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +348,7 @@ int main(void)
         with_rig(a_pool_may_be_unable_to_grow_or_be_checked),
         with_rig(the_last_view_puts_its_parent_to_rest),
         with_rig(a_number_the_backend_cannot_have_is_passed_over),
+        with_rig(a_pool_that_takes_nothing_refuses_what_no_rule_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
