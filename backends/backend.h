@@ -140,8 +140,8 @@ struct backend_ops {
      * find and end it. On 0 it survives a loss of power. */
     int (*create)(struct backend *backend, uint64_t id, struct reason *why);
 
-    /* A writable copy-on-write clone of PARENT, which is complete and no longer written to.
-     * Otherwise as create(). */
+    /* A writable copy-on-write clone of PARENT, which is complete and no longer written to, with
+     * what was nested in it. Otherwise as create(). */
     int (*clone)(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why);
 
     /* Ends a volume and all inside it, also volumes that a container nested in it. One that is not

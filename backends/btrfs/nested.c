@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/btrfs/nested.h"
+
 #include "backends/btrfs/subvol.h"
 #include "backends/btrfs/tree.h"
 #include "base/scoped.h"
@@ -9,17 +11,22 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 /*
  * What a container nested in its volume was made by a stranger: subvolumes in subvolumes, as deep
  * and under paths as long as it liked, read-only or not, in folders it made immutable. So they are
- * found and ended by number, with no path: down through the ROOT_REF items of the root tree, up
- * again through ROOT_BACKREF, each removed from the folder that holds it, which is opened by its
- * inode number. (BTRFS_IOC_SNAP_DESTROY_V2 by number makes a path of it inside the kernel, and
- * fails when that gets too long.) Neither depth nor number needs memory here.
+ * found, cloned and ended by number, with no path: down through the ROOT_REF items of the root
+ * tree, up again through ROOT_BACKREF, each removed from the folder that holds it, which is opened
+ * by its inode number. (BTRFS_IOC_SNAP_DESTROY_V2 by number makes a path of it inside the kernel,
+ * and fails when that gets too long.) Their end, which must not fail, needs no memory for depth or
+ * number; clones are made of so many at most.
  */
+
+#define NESTED_MOST 1000
 
 #define FILEID_BTRFS_WITHOUT_PARENT 0x4d
 
@@ -30,10 +37,11 @@ struct nested_place {
     char name[BTRFS_VOL_NAME_MAX + 1]; /* in that folder */
 };
 
-/* A subvolume right inside SUBVOLUME: 1 and *CHILD, 0 for none, or minus an errno. */
-static int nested_child(int fd, uint64_t subvolume, uint64_t *child)
+/* The next subvolume right inside SUBVOLUME whose number is above AFTER: 1 and *CHILD, 0 for none,
+ * or minus an errno. */
+static int nested_child(int fd, uint64_t subvolume, uint64_t after, uint64_t *child)
 {
-    struct tree_key key = {0}, first = {subvolume, BTRFS_ROOT_REF_KEY, 0},
+    struct tree_key key = {0}, first = {subvolume, BTRFS_ROOT_REF_KEY, after + 1},
                     last = {subvolume, BTRFS_ROOT_REF_KEY, UINT64_MAX};
     int result = tree_find_first(fd, BTRFS_ROOT_TREE_OBJECTID, first, last, &key, NULL, 0);
 
@@ -104,6 +112,139 @@ void nested_thaw(int fd)
         (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
+/* ---- cloning ---- */
+
+struct nested_pair {
+    uint64_t original, clone;
+    size_t holder; /* the pair that it is right inside of */
+};
+
+/* Lists what is inside PAIRS[0], so that each comes after its holder. */
+static int nested_survey(const struct pool *pool, struct nested_pair *pairs, size_t *count,
+                         struct reason *why)
+{
+    *count = 1;
+    for (size_t i = 0; i < *count; i++) {
+        uint64_t child = 0;
+        int found;
+
+        while ((found = nested_child(pool->directory, pairs[i].original, child, &child)) > 0) {
+            if (*count > NESTED_MOST)
+                return refuse(
+                    why, CONDITION_PRECONDITION,
+                    "more than %d subvolumes were made inside it: remove some, and commit "
+                    "it anew",
+                    NESTED_MOST);
+            pairs[(*count)++] = (struct nested_pair){.original = child, .holder = i};
+        }
+        if (found < 0)
+            return pool_failure(pool, why, -found, "look for nested subvolumes");
+    }
+    return 0;
+}
+
+/* Puts a clone of the subvolume ORIGINAL, opened as ITSELF, in the place of the empty folder NAME;
+ * what that changes of FOLDER is set back. 0 or minus an errno. */
+static int nested_replace(int itself, int folder, const char *name)
+{
+    struct stat before;
+    int flags = 0, error = 0;
+
+    if (fstat(folder, &before) < 0)
+        return -errno;
+    bool marked = ioctl(folder, FS_IOC_GETFLAGS, &flags) == 0 &&
+                  (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) != 0;
+    const struct timespec times[2] = {before.st_atim, before.st_mtim};
+    if (marked)
+        nested_thaw(folder);
+    if (unlinkat(folder, name, AT_REMOVEDIR) < 0 ||
+        btrfs_util_create_snapshot_fd2(itself, folder, name, 0, NULL, NULL) != BTRFS_UTIL_OK ||
+        futimens(folder, times) < 0)
+        error = -errno;
+    if (marked && ioctl(folder, FS_IOC_SETFLAGS, &flags) < 0 && error == 0)
+        error = -errno;
+    return error;
+}
+
+static int nested_copy(const struct pool *pool, struct nested_pair *pair, uint64_t holder)
+{
+    struct nested_place place;
+    int error = nested_find(pool->directory, pair->original, &place);
+
+    if (error != 0)
+        return error;
+    scoped_fd int folder = nested_open(pool, holder, place.folder);
+    if (folder < 0)
+        return -errno;
+    scoped_fd int itself = nested_open(pool, pair->original, BTRFS_FIRST_FREE_OBJECTID);
+    if (itself < 0)
+        return -errno;
+    error = nested_replace(itself, folder, place.name);
+    if (error != 0)
+        return error;
+    scoped_fd int made =
+        openat(folder, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return made < 0 || btrfs_util_subvolume_id_fd(made, &pair->clone) != BTRFS_UTIL_OK ? -errno : 0;
+}
+
+/* Once all is in it. */
+static int nested_copy_flag(const struct pool *pool, const struct nested_pair *pair)
+{
+    bool read_only;
+    scoped_fd int original = nested_open(pool, pair->original, BTRFS_FIRST_FREE_OBJECTID);
+
+    if (original < 0 ||
+        btrfs_util_get_subvolume_read_only_fd(original, &read_only) != BTRFS_UTIL_OK)
+        return -errno;
+    if (!read_only)
+        return 0;
+    scoped_fd int clone = nested_open(pool, pair->clone, BTRFS_FIRST_FREE_OBJECTID);
+    return clone < 0 || btrfs_util_set_subvolume_read_only_fd(clone, true) != BTRFS_UTIL_OK ? -errno
+                                                                                            : 0;
+}
+
+static int nested_clone_into(const struct pool *pool, uint64_t source, int clone,
+                             struct reason *why)
+{
+    scoped_free struct nested_pair *pairs = calloc(NESTED_MOST + 1, sizeof(*pairs));
+    size_t count = 0;
+    int error = 0;
+
+    if (!pairs)
+        return failure(why, ENOMEM, "list nested subvolumes");
+    pairs[0].original = source;
+    if (btrfs_util_subvolume_id_fd(clone, &pairs[0].clone) != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "number of the clone");
+    int result = nested_survey(pool, pairs, &count, why);
+    if (result != 0)
+        return result;
+    for (size_t i = 1; error == 0 && i < count; i++)
+        error = nested_copy(pool, &pairs[i], pairs[pairs[i].holder].clone);
+    for (size_t i = 1; error == 0 && i < count; i++)
+        error = nested_copy_flag(pool, &pairs[i]);
+    if (error == 0 && btrfs_util_sync_fd(clone) != BTRFS_UTIL_OK) /* the times and the flags */
+        error = -errno;
+    return error ? pool_failure(pool, why, -error, "clone the subvolumes nested in it") : 0;
+}
+
+int nested_clone(const struct pool *pool, int source, uint64_t id, struct reason *why)
+{
+    scoped_fd int clone = -1;
+    uint64_t top, child;
+
+    if (btrfs_util_subvolume_id_fd(source, &top) != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "number of the subvolume");
+    int found = nested_child(pool->directory, top, 0, &child);
+    if (found < 0)
+        return pool_failure(pool, why, -found, "look for nested subvolumes");
+    if (found == 0)
+        return 0;
+    int result = subvol_open(pool, id, &clone, why);
+    return result ? result : nested_clone_into(pool, top, clone, why);
+}
+
+/* ---- ending ---- */
+
 /* Takes away what kept SUBVOLUME from being removed: that what holds it is read-only, or that
  * something on the way is immutable. */
 static int nested_unlock(const struct pool *pool, uint64_t subvolume,
@@ -147,7 +288,7 @@ int nested_remove(const struct pool *pool, int fd, struct reason *why)
     if (btrfs_util_subvolume_id_fd(fd, &top) != BTRFS_UTIL_OK)
         return failure(why, errno, "number of the subvolume");
     for (current = top;;) {
-        int found = nested_child(pool->directory, current, &child);
+        int found = nested_child(pool->directory, current, 0, &child);
         if (found > 0) {
             current = child;
             continue;

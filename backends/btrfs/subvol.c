@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/btrfs/subvol.h"
 
+#include "backends/btrfs/nested.h"
 #include "base/scoped.h"
 #include "base/step.h"
 
@@ -126,6 +127,13 @@ int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct r
         return amend(why, result, "clone");
     result = subvol_make(pool, id, source, why);
     STEP("btrfs.clone-made");
+    if (result == 0) {
+        result = nested_clone(pool, source, id, why);
+        if (result != 0) {
+            subvol_remove(pool, id, NULL);
+            return amend(why, result, "clone volume %" PRIu64, parent);
+        }
+    }
     return result;
 }
 

@@ -19,7 +19,7 @@ int subvol_open(const struct pool *pool, uint64_t id, int *fd, struct reason *wh
 
 int subvol_create(const struct pool *pool, uint64_t id, struct reason *why);
 
-/* Survives a loss of power when it returns. */
+/* With all subvolumes nested in it. Survives a loss of power when it returns. */
 int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct reason *why);
 
 /* With all subvolumes nested in it, also where it or they are read-only. Does not wait for a
@@ -33,13 +33,5 @@ int subvol_locate(const struct pool *pool, uint64_t id, struct volume *volume, s
 int subvol_find(const struct pool *pool, uint64_t subvolume, uint64_t *id, struct reason *why);
 
 int subvol_each(const struct pool *pool, backend_visit *visit, void *context, struct reason *why);
-
-/* ---- nested.c ---- */
-
-/* Ends all subvolumes nested in the one whose root is FD, however deep. */
-int nested_remove(const struct pool *pool, int fd, struct reason *why);
-
-/* Takes the immutable and append-only marks off a file; best effort. */
-void nested_thaw(int fd);
 
 #endif

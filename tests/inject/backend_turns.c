@@ -125,6 +125,12 @@ static int clone_one(void *state, struct reason *why)
     return ops->clone(pool->backend, NEW, LAYER, why);
 }
 
+static int clone_nesting(void *state, struct reason *why)
+{
+    (void)state;
+    return ops->clone(pool->backend, NEW, NESTING, why);
+}
+
 static int remove_one(void *state, struct reason *why)
 {
     (void)state;
@@ -385,6 +391,7 @@ int main(void)
         VOLUMES("create", create),
         VOLUMES("create over a left-over", create_over),
         VOLUMES("clone", clone_one),
+        VOLUMES("clone with nested ones", clone_nesting),
         VOLUMES("remove", remove_one),
         {"remove with nested ones", begin_volumes, remove_nesting, describe_volumes, end_volumes,
          .goes_on = true},

@@ -278,6 +278,87 @@ static void immutable_marks_do_not_stop_the_removal(void **state)
     assert_present(rig, 1, false);
 }
 
+static void make_nesting(struct rig *rig, uint64_t id)
+{
+    static const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000, .tv_nsec = 3}};
+    scoped_fd int root = rig_root(rig, id);
+
+    rig_nest(root, "plain");
+    assert_int_equal(rig_write(root, "plain/file", 5000), 0);
+    assert_int_equal(mkdirat(root, "d", 0700), 0);
+    rig_nest(root, "d/first");
+    rig_nest(root, "d/deep");
+    rig_nest(root, "d/deep/er");
+    assert_int_equal(rig_write(root, "d/deep/er/file", 5000), 0);
+    rig_freeze(root, "d/deep");
+    assert_int_equal(mkdirat(root, "i", 0700), 0);
+    rig_nest(root, "i/nested");
+    assert_int_equal(utimensat(root, "d", times, 0), 0);
+    make_immutable(root, "i");
+}
+
+static void assert_nesting(struct rig *rig, uint64_t id)
+{
+    scoped_fd int root = rig_root(rig, id);
+    scoped_fd int deep = openat(root, "d/deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    scoped_fd int marked = openat(root, "i", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat status;
+    bool read_only;
+    int flags;
+
+    assert_int_equal(btrfs_util_get_subvolume_read_only_fd(deep, &read_only), BTRFS_UTIL_OK);
+    assert_true(read_only);
+    assert_int_equal(faccessat(root, "plain/file", F_OK, 0), 0);
+    assert_int_equal(faccessat(root, "d/deep/er/file", F_OK, 0), 0);
+    assert_int_equal(rig_write(root, "d/first/new", 10), 0);
+    assert_int_equal(rig_write(root, "i/nested/new", 10), 0);
+    assert_int_equal(fstatat(root, "d", &status, 0), 0);
+    assert_int_equal(status.st_mtim.tv_sec, 2000);
+    assert_int_equal(status.st_mtim.tv_nsec, 3);
+    assert_int_equal(ioctl(marked, FS_IOC_GETFLAGS, &flags), 0);
+    assert_true(flags & FS_IMMUTABLE_FL);
+    assert_true(faccessat(root, "d/deep/er/new", F_OK, 0) < 0);
+    assert_int_equal(rig_write(root, "d/deep/er/new", 10), 0);
+}
+
+static void a_clone_has_what_is_nested_in_its_parent(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    make_nesting(rig, 1);
+    rig_must(ops->seal(rig->backend, 1, &why));
+    rig_must(ops->clone(rig->backend, 2, 1, &why));
+    rig_must(ops->clone(rig->backend, 3, 2, &why));
+    rig_must(ops->clone(rig->backend, 2, 1, &why)); /* in the place of a left-over */
+    assert_int_equal(nested_left(rig), 3 * 6);
+    assert_nesting(rig, 2);
+    assert_nesting(rig, 3);
+    rig_must(ops->remove(rig->backend, 2, NULL, &why));
+    rig_must(ops->remove(rig->backend, 3, NULL, &why));
+    assert_nesting(rig, 1);
+    rig_must(ops->remove(rig->backend, 1, NULL, &why));
+    assert_int_equal(nested_left(rig), 0);
+}
+
+static void a_clone_of_very_many_nested_ones_is_refused(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    char name[16];
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    scoped_fd int root = rig_root(rig, 1);
+    for (int i = 0; i < 1001; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        rig_nest(root, name);
+    }
+    assert_int_equal(ops->clone(rig->backend, 2, 1, &why), CONDITION_PRECONDITION);
+    assert_non_null(strstr(why.text, "clone volume 1: more than 1000 subvolumes were made inside"));
+    assert_present(rig, 2, false);
+}
+
 /* The mark of a read-only subvolume cannot be taken away before it is made writable. */
 static void immutable_marks_of_what_is_read_only_do_not_stop_it_either(void **state)
 {
@@ -464,6 +545,8 @@ int main(void)
         in_pool(what_is_not_there_is_not_found),
         in_pool(a_stranger_in_the_place_of_a_volume_is_reported),
         in_pool(a_volume_is_removed_with_what_is_nested_in_it),
+        in_pool(a_clone_has_what_is_nested_in_its_parent),
+        in_pool(a_clone_of_very_many_nested_ones_is_refused),
         in_pool(nesting_deeper_than_a_path_can_say_is_removed),
         in_pool(immutable_marks_do_not_stop_the_removal),
         in_pool(immutable_marks_of_what_is_read_only_do_not_stop_it_either),
