@@ -20,9 +20,9 @@
  * - Where the store's disk is so full that even the reserve is used up, all that waits.
  */
 
+#include "base/id_set.h"
 #include "base/log.h"
 #include "base/step.h"
-#include "snapshot/id_set.h"
 #include "snapshot/service.h"
 
 #include <errno.h>
@@ -85,6 +85,8 @@ static int find_damage(struct store_txn *txn, void *context, struct reason *why)
         recovery->snapshots->damaged++;
         log_error("snapshot %s has lost its volume %llu: 'cowsnap check' says how to mend it",
                   quoted(record.key), (unsigned long long)record_volume(&record));
+        if (!id_set_add(&recovery->snapshots->lost, record.id)) /* sorted: so they come */
+            return failure(why, ENOMEM, "list the lost snapshots");
     }
     return result == CONDITION_NOT_FOUND ? 0 : result;
 }

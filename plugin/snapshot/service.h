@@ -9,6 +9,7 @@
  * held across a call to the store or to the backend.
  */
 
+#include "base/id_set.h"
 #include "snapshot/pins.h"
 #include "snapshot/snapshots.h"
 #include "snapshot/stock.h"
@@ -23,6 +24,7 @@ struct snapshots {
     struct worker filler;     /* filler.c: makes and ends them */
     atomic_bool rest_due;     /* some volume was in use when it should have been put to rest */
     _Atomic uint64_t damaged; /* counted by recover(), and anew by each check */
+    struct id_set lost;       /* records that had no volume at the start; not changed after it */
     _Atomic uint64_t refused; /* removals that could not be carried out in the last round */
 };
 

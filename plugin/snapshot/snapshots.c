@@ -58,6 +58,7 @@ struct snapshots *snapshots_close(struct snapshots *snapshots)
     worker_stop(&snapshots->reaper);
     stock_deinit(&snapshots->stock);
     pins_deinit(&snapshots->pins);
+    id_set_clear(&snapshots->lost);
     free(snapshots);
     return NULL;
 }

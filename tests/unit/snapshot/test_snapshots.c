@@ -148,6 +148,20 @@ static void a_layer_that_is_here_is_shared(void **state)
     assert_int_equal(rig_prepare(rig, "two/d1", NULL), 0);
 }
 
+/* One that nothing can be made of would be adopted, and then fail every child of it. */
+static void a_layer_that_is_lost_is_not_shared(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_int_equal(rig_prepare_ref(rig, "one/a1", NULL, "sha256:x"), 0);
+    assert_int_equal(rig_commit_ref(rig, "one/a", "one/a1", "sha256:x"), 0);
+    memory_backend_lose(rig->backend, rig_id(rig, "one/a"));
+    rig_restart(rig);
+    assert_int_equal(rig_prepare_ref(rig, "two/a1", NULL, "sha256:x"), 0);
+    assert_int_equal(rig_commit_ref(rig, "two/a", "two/a1", "sha256:x"), 0);
+    assert_int_equal(rig_prepare(rig, "two/b1", "two/a"), 0);
+}
+
 static void the_store_settles_after_a_restart(void **state)
 {
     struct rig *rig = *state;
@@ -340,6 +354,7 @@ int main(void)
         with_rig(a_parent_cannot_be_removed),
         with_rig(commit_syncs_what_apply_did_not),
         with_rig(a_layer_that_is_here_is_shared),
+        with_rig(a_layer_that_is_lost_is_not_shared),
         with_rig(the_store_settles_after_a_restart),
         with_rig(a_lost_volume_is_counted_not_hidden),
         with_rig(a_parent_removed_during_a_clone_is_not_found),

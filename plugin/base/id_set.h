@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef COWSNAP_SNAPSHOT_ID_SET_H
-#define COWSNAP_SNAPSHOT_ID_SET_H
+#ifndef COWSNAP_BASE_ID_SET_H
+#define COWSNAP_BASE_ID_SET_H
 
 /* Numbers of volumes: gathered first, sorted once, looked up then. */
 
