@@ -58,9 +58,8 @@ static int btrfs_clone(struct backend *backend, uint64_t id, uint64_t parent, st
 static int btrfs_remove(struct backend *backend, uint64_t id, const atomic_bool *cancel,
                         struct reason *why)
 {
-    (void)cancel; /* the kernel cleans up in the background; settle() waits for it */
     usage_forget(&backend->usage, id);
-    return subvol_remove(&backend->pool, id, why);
+    return subvol_remove(&backend->pool, id, cancel, why);
 }
 
 static int btrfs_locate(struct backend *backend, uint64_t id, struct volume *volume,
@@ -89,7 +88,7 @@ static int btrfs_sync(struct backend *backend, uint64_t id, struct reason *why)
         return result;
     if (btrfs_util_subvolume_info_fd(fd, 0, &info) != BTRFS_UTIL_OK)
         return pool_failure(&backend->pool, why, errno, "look at volume %" PRIu64, id);
-    int error = flush_wait(&backend->flush, backend->pool.directory, info.otime);
+    int error = flush_wait(&backend->flush, backend->pool.directory, info.otransid);
     STEP("btrfs.volume-synced");
     if (error == EIO)
         return failure(why, EIO,
@@ -115,7 +114,7 @@ static int btrfs_create(struct backend *backend, uint64_t id, struct reason *why
         return result;
     result = btrfs_sync(backend, id, why);
     if (result != 0)
-        subvol_remove(&backend->pool, id, NULL);
+        subvol_remove(&backend->pool, id, NULL, NULL);
     return result;
 }
 

@@ -80,11 +80,11 @@ static uint64_t chunk_type(const struct pool *pool, uint64_t offset)
     return le64toh(chunk.type);
 }
 
-static int scrub_extent(const struct pool *pool, uint64_t start,
+static int scrub_extent(const struct pool *pool, uint64_t device, uint64_t start,
                         const struct btrfs_dev_extent *extent, struct scrub *scrub,
                         struct reason *why)
 {
-    struct btrfs_ioctl_scrub_args arguments = {.devid = 1,
+    struct btrfs_ioctl_scrub_args arguments = {.devid = device,
                                                .start = start,
                                                .end = start + le64toh(extent->length),
                                                .flags = BTRFS_SCRUB_READONLY};
@@ -107,13 +107,13 @@ static int scrub_extent(const struct pool *pool, uint64_t start,
     return 0;
 }
 
-/* All that lies on the pool's only device. */
+/* All that lies on the pool's devices: one, unless the operator has added some. */
 static int scrub_pool(const struct pool *pool, const atomic_bool *cancel, struct scrub *scrub,
                       struct reason *why)
 {
     const struct tree_key first = {.objectid = 1, .type = BTRFS_DEV_EXTENT_KEY};
     const struct tree_key last = {
-        .objectid = 1, .type = BTRFS_DEV_EXTENT_KEY, .offset = UINT64_MAX};
+        .objectid = UINT64_MAX, .type = BTRFS_DEV_EXTENT_KEY, .offset = UINT64_MAX};
     scoped(tree_close) struct tree_cursor cursor;
     struct tree_item item;
     int found,
@@ -130,10 +130,12 @@ static int scrub_pool(const struct pool *pool, const atomic_bool *cancel, struct
         if (cancel && atomic_load(cancel))
             return refuse(why, CONDITION_CANCELLED, "nobody waits for the check any more");
         memcpy(&extent, item.data, sizeof(extent));
-        result = scrub_extent(pool, item.key.offset, &extent, scrub, why);
+        result = scrub_extent(pool, item.key.objectid, item.key.offset, &extent, scrub, why);
     }
     if (result == 0 && found < 0)
         return failure(why, -found, "scrub the pool %s", pool->path);
+    if (result == 0 && scrub->bytes == 0)
+        return failure(why, ENODATA, "scrub the pool %s: nothing of it was read", pool->path);
     return result;
 }
 

@@ -2,7 +2,9 @@
 #include "backends/btrfs/flush.h"
 
 #include <errno.h>
+#include <linux/btrfs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -19,23 +21,28 @@ static int flush_sync(int fd)
     return fs.f_flag & ST_RDONLY ? -1 : 0;
 }
 
+static uint64_t flush_transaction(int fd)
+{
+    struct btrfs_ioctl_fs_info_args fs = {.flags = BTRFS_FS_INFO_FLAG_GENERATION};
+
+    return ioctl(fd, BTRFS_IOC_FS_INFO, &fs) == 0 && fs.flags & BTRFS_FS_INFO_FLAG_GENERATION
+               ? fs.generation
+               : UINT64_MAX;
+}
+
 void flush_init(struct flush *flush)
 {
     memset(flush, 0, sizeof(*flush));
     pthread_mutex_init(&flush->lock, NULL);
     pthread_cond_init(&flush->ended, NULL);
     flush->syncfs = flush_sync;
+    flush->transaction = flush_transaction;
 }
 
 void flush_deinit(struct flush *flush)
 {
     pthread_cond_destroy(&flush->ended);
     pthread_mutex_destroy(&flush->lock);
-}
-
-static bool flush_before(struct timespec a, struct timespec b)
-{
-    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec <= b.tv_nsec);
 }
 
 /* Runs one; called and left with the lock held. */
@@ -45,6 +52,8 @@ static void flush_run(struct flush *flush, int fd)
     uint64_t number = ++flush->begun;
     pthread_mutex_unlock(&flush->lock);
     int error = flush->syncfs(fd) == 0 ? 0 : errno;
+    /* read-only: it stays so for good, or it was remounted, and nothing is lost */
+    uint64_t lossy = error != 0 && error != EROFS ? flush->transaction(fd) : 0;
     pthread_mutex_lock(&flush->lock);
 
     flush->running = false;
@@ -53,13 +62,12 @@ static void flush_run(struct flush *flush, int fd)
         flush->failed = number;
         flush->error = error;
     }
-    /* read-only: it stays so for good, or it was remounted, and nothing is lost */
-    if (error != 0 && error != EROFS)
-        clock_gettime(CLOCK_REALTIME, &flush->failed_end);
+    if (lossy != 0)
+        flush->lossy = lossy;
     pthread_cond_broadcast(&flush->ended);
 }
 
-int flush_wait(struct flush *flush, int fd, struct timespec born)
+int flush_wait(struct flush *flush, int fd, uint64_t born)
 {
     int error = 0;
 
@@ -73,7 +81,7 @@ int flush_wait(struct flush *flush, int fd, struct timespec born)
             flush_run(flush, fd);
     if (flush->failed >= wanted)
         error = flush->error;
-    else if (flush->failed_end.tv_sec != 0 && flush_before(born, flush->failed_end))
+    else if (flush->lossy != 0 && born <= flush->lossy)
         error = EIO;
     pthread_mutex_unlock(&flush->lock);
     return error;

@@ -12,29 +12,30 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 struct flush {
     pthread_mutex_t lock; /* of all below; not held during syncfs */
     pthread_cond_t ended;
-    uint64_t begun, done;       /* flushes, counted */
-    uint64_t failed;            /* the last that failed; 0 for none */
-    int error;                  /* its errno */
-    struct timespec failed_end; /* when (CLOCK_REALTIME, as volumes tell their birth) */
+    uint64_t begun, done; /* flushes, counted */
+    uint64_t failed;      /* the last that failed; 0 for none */
+    int error;            /* its errno */
+    uint64_t lossy;       /* transaction in which a write-back was last known to fail; 0: none */
     bool running;
-    int (*syncfs)(int fd); /* syncfs(2); tests put their own in */
+    int (*syncfs)(int fd);           /* syncfs(2); tests put their own in, also in the next */
+    uint64_t (*transaction)(int fd); /* the file system's last; UINT64_MAX when it does not say */
 };
 
 void flush_init(struct flush *flush);
 void flush_deinit(struct flush *flush);
 
 /* Returns when all that was written to FD's file system before the call is on disk: 0, or a
- * positive errno. FD must be the same for every call and have been opened before anything was
+ * positive errno. BORN is the transaction in which the volume was made (otransid of its subvolume):
+ * a clock may be set. FD must be the same for every call and have been opened before anything was
  * written: the kernel reports an error of write-back once to each descriptor.
  *
  * A failed write-back may have hit any volume, and is reported to whoever flushes next. So from
- * then on, as long as this structure lives, flushes for a volume born (BORN) before the failure
- * fail too: EIO. */
-int flush_wait(struct flush *flush, int fd, struct timespec born);
+ * then on, as long as this structure lives, flushes for a volume that is not younger than the
+ * failure fail too: EIO. */
+int flush_wait(struct flush *flush, int fd, uint64_t born);
 
 #endif

@@ -280,7 +280,7 @@ static int nested_end(const struct pool *pool, uint64_t subvolume, const struct 
     return result;
 }
 
-int nested_remove(const struct pool *pool, int fd, struct reason *why)
+int nested_remove(const struct pool *pool, int fd, const atomic_bool *cancel, struct reason *why)
 {
     struct nested_place place;
     uint64_t top, current, child;
@@ -288,6 +288,8 @@ int nested_remove(const struct pool *pool, int fd, struct reason *why)
     if (btrfs_util_subvolume_id_fd(fd, &top) != BTRFS_UTIL_OK)
         return failure(why, errno, "number of the subvolume");
     for (current = top;;) {
+        if (cancel && atomic_load(cancel))
+            return refuse(why, CONDITION_CANCELLED, "the removal was cancelled");
         int found = nested_child(pool->directory, current, 0, &child);
         if (found > 0) {
             current = child;

@@ -2,6 +2,7 @@
 #include "backends/btrfs/subvol.h"
 
 #include "backends/btrfs/nested.h"
+#include "base/id_set.h"
 #include "base/scoped.h"
 #include "base/step.h"
 
@@ -94,7 +95,7 @@ static int subvol_make(const struct pool *pool, uint64_t id, int source, struct 
     int error = id == 0 ? EINVAL : subvol_try(pool, id, source);
 
     if (error == EEXIST) {
-        int result = subvol_remove(pool, id, why);
+        int result = subvol_remove(pool, id, NULL, why);
         if (result != 0)
             return amend(why, result, "replace the left-over of volume %" PRIu64, id);
         error = subvol_try(pool, id, source);
@@ -113,7 +114,7 @@ int subvol_create(const struct pool *pool, uint64_t id, struct reason *why)
         result = subvol_set_root(pool, id, why);
         STEP("btrfs.root-set");
         if (result != 0)
-            subvol_remove(pool, id, NULL);
+            subvol_remove(pool, id, NULL, NULL);
     }
     return result;
 }
@@ -130,7 +131,7 @@ int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct r
     if (result == 0) {
         result = nested_clone(pool, source, id, why);
         if (result != 0) {
-            subvol_remove(pool, id, NULL);
+            subvol_remove(pool, id, NULL, NULL);
             return amend(why, result, "clone volume %" PRIu64, parent);
         }
     }
@@ -139,7 +140,8 @@ int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct r
 
 /* ---- ending one ---- */
 
-int subvol_remove(const struct pool *pool, uint64_t id, struct reason *why)
+int subvol_remove(const struct pool *pool, uint64_t id, const atomic_bool *cancel,
+                  struct reason *why)
 {
     scoped_fd int fd = -1;
     char name[SUBVOL_NAME];
@@ -159,7 +161,7 @@ int subvol_remove(const struct pool *pool, uint64_t id, struct reason *why)
     if (result != 0)
         return result == CONDITION_NOT_FOUND ? 0 : result;
     nested_thaw(fd); /* a privileged container may have marked its root immutable */
-    result = nested_remove(pool, fd, why);
+    result = nested_remove(pool, fd, cancel, why);
     if (result != 0)
         return amend(why, result, "remove volume %" PRIu64, id);
     if (btrfs_util_delete_subvolume_fd(pool_shard(pool, id), name, 0) == BTRFS_UTIL_OK ||
@@ -238,27 +240,8 @@ int subvol_find(const struct pool *pool, uint64_t subvolume, uint64_t *id, struc
     return 0;
 }
 
-struct subvol_list {
-    uint64_t *ids;
-    size_t count, room;
-};
-
-static bool subvol_list_add(struct subvol_list *list, uint64_t id)
-{
-    if (list->count == list->room) {
-        size_t room = list->room ? list->room * 2 : 256;
-        uint64_t *ids = reallocarray(list->ids, room, sizeof(*ids));
-        if (!ids)
-            return false;
-        list->ids = ids;
-        list->room = room;
-    }
-    list->ids[list->count++] = id;
-    return true;
-}
-
 /* Adds the volumes of one shard folder; 0 or a positive errno. */
-static int subvol_list_shard(int shard, unsigned number, struct subvol_list *list)
+static int subvol_list_shard(int shard, unsigned number, struct id_set *list)
 {
     int fd = openat(shard, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a position of its own */
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
@@ -277,7 +260,7 @@ static int subvol_list_shard(int shard, unsigned number, struct subvol_list *lis
             fstatat(shard, entry->d_name, &root, AT_SYMLINK_NOFOLLOW) < 0 ||
             !S_ISDIR(root.st_mode) || root.st_ino != BTRFS_FIRST_FREE_OBJECTID)
             continue; /* not one of ours, or gone since */
-        if (!subvol_list_add(list, id))
+        if (!id_set_add(list, id))
             error = ENOMEM;
     }
     if (error == 0)
@@ -288,7 +271,7 @@ static int subvol_list_shard(int shard, unsigned number, struct subvol_list *lis
 
 int subvol_each(const struct pool *pool, backend_visit *visit, void *context, struct reason *why)
 {
-    struct subvol_list list = {0};
+    struct id_set list = {0};
     int result = 0;
 
     /* a list first: the visitor may remove what it sees */
@@ -299,6 +282,6 @@ int subvol_each(const struct pool *pool, backend_visit *visit, void *context, st
     }
     for (size_t i = 0; result == 0 && i < list.count; i++)
         result = visit(context, list.ids[i], why);
-    free(list.ids);
+    id_set_clear(&list);
     return result;
 }

@@ -22,9 +22,11 @@ int subvol_create(const struct pool *pool, uint64_t id, struct reason *why);
 /* With all subvolumes nested in it. Survives a loss of power when it returns. */
 int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct reason *why);
 
-/* With all subvolumes nested in it, also where it or they are read-only. Does not wait for a
- * commit: after a loss of power the volume may be back, and is then to be removed again. */
-int subvol_remove(const struct pool *pool, uint64_t id, struct reason *why);
+/* With all subvolumes nested in it, also where it or they are read-only. What it holds the kernel
+ * gives back in the background. Does not wait for a commit: after a loss of power the volume may be
+ * back, and is then to be removed again. */
+int subvol_remove(const struct pool *pool, uint64_t id, const atomic_bool *cancel,
+                  struct reason *why);
 
 int subvol_seal(const struct pool *pool, uint64_t id, struct reason *why);
 

@@ -43,7 +43,8 @@ static int usage_refresh(struct thin_pool *pool, struct inventory_item *item, bo
 }
 
 /* What was shared at birth, when this daemon was not there: the parent, which changes no more,
- * still has it. */
+ * still has it. Noted only as a whole: the one without the other is the mark of a clone that nobody
+ * had yet (activation.c). */
 static int usage_recall_birth(struct thin_pool *pool, struct inventory_item *item, uint64_t parent,
                               bool any_length, struct reason *why)
 {
@@ -56,7 +57,8 @@ static int usage_recall_birth(struct thin_pool *pool, struct inventory_item *ite
         result = usage_refresh(pool, &origin, any_length, why);
     item->born = origin.mapped;
     item->born_inodes = origin.inodes;
-    inventory_update(&pool->inventory, *item);
+    if (item->born_inodes != INVENTORY_UNKNOWN)
+        inventory_update(&pool->inventory, *item);
     return result;
 }
 

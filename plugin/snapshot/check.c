@@ -20,9 +20,9 @@
 #include "snapshot/check.h"
 
 #include "base/arena.h"
+#include "base/id_set.h"
 #include "base/log.h"
 #include "snapshot/check_repair.h"
-#include "snapshot/id_set.h"
 #include "snapshot/service.h"
 
 #include <errno.h>

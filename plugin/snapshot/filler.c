@@ -171,8 +171,8 @@ static bool pool_has_room(struct snapshots *snapshots)
     struct pool_status pool;
     struct reason why = {0};
 
-    return snapshots_pool(snapshots, &pool, &why) == 0 && pool.writable &&
-           pool.available >= pool.size / FILL_SPACE_SHARE;
+    return create_admit(snapshots, &why) == 0 && snapshots_pool(snapshots, &pool, &why) == 0 &&
+           pool.writable && pool.available >= pool.size / FILL_SPACE_SHARE;
 }
 
 void filler_work(void *context)

@@ -106,8 +106,10 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
         result = store_write_reserved(options->store, snapshots_forget_usage, &held.id, why);
     if (!result)
         result = options->ops->open_root(options->backend, id, &hold->directory, why);
-    if (result)
+    if (result) {
         pins_drop(&snapshots->pins, &hold->pin);
+        rest_if_idle(snapshots, id); /* of one that is committed the look above made it ready */
+    }
     return result;
 }
 

@@ -115,18 +115,30 @@ static int seal(struct snapshots *snapshots, const struct task *task, struct rea
 }
 
 /* In this and the next two, *IN_USE is set when the volume has to stay as it is until the next
- * round. */
+ * round. The count may make both volumes ready, its own and the parent's. */
 static int count(struct snapshots *snapshots, struct task *task, bool *in_use, struct reason *why)
 {
     const struct snapshots_options *options = &snapshots->options;
-    struct pin pin = {0};
+    struct pin pin = {0}, parent = {0};
     int result;
 
     *in_use = !pins_try(&snapshots->pins, &pin, task->id, PIN_READ, NULL, NULL);
     if (*in_use)
         return 0;
+    *in_use =
+        task->parent && !pins_try(&snapshots->pins, &parent, task->parent, PIN_READ, NULL, NULL);
+    if (*in_use) {
+        pins_drop(&snapshots->pins, &pin);
+        return 0;
+    }
     result = options->ops->usage(options->backend, task->id, task->parent, true, &task->usage, why);
+    if (task->parent)
+        pins_drop(&snapshots->pins, &parent);
     pins_drop(&snapshots->pins, &pin);
+    if (task->parent)
+        rest_if_idle(snapshots, task->parent);
+    if (!task->seal && !task->rest)
+        rest_if_idle(snapshots, task->id);
     return result;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "snapshot/manifests.h"
 
+#include "base/id_set.h"
 #include "base/log.h"
-#include "snapshot/id_set.h"
 
 #include <dirent.h>
 #include <errno.h>

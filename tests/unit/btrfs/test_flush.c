@@ -46,12 +46,12 @@ static int end(void **state)
     return 0;
 }
 
-static struct timespec now(void)
-{
-    struct timespec time;
+#define BORN 7 /* in that transaction */
 
-    clock_gettime(CLOCK_REALTIME, &time);
-    return time;
+static uint64_t transaction(int fd)
+{
+    (void)fd;
+    return BORN + 2;
 }
 
 static void each_caller_alone_gets_a_flush(void **state)
@@ -59,15 +59,15 @@ static void each_caller_alone_gets_a_flush(void **state)
     struct flush *flush = *state;
 
     flush->syncfs = quick;
-    assert_int_equal(flush_wait(flush, -1, now()), 0);
-    assert_int_equal(flush_wait(flush, -1, now()), 0);
+    assert_int_equal(flush_wait(flush, -1, BORN), 0);
+    assert_int_equal(flush_wait(flush, -1, BORN), 0);
     assert_int_equal(flushes, 2);
 }
 
 struct caller {
     pthread_t thread;
     struct flush *flush;
-    struct timespec born;
+    uint64_t born;
     int result;
 };
 
@@ -93,7 +93,7 @@ static void callers_during_a_flush_share_the_next(void **state)
 
     flush->syncfs = held;
     for (unsigned i = 0; i < 8; i++) {
-        callers[i] = (struct caller){.flush = flush, .born = now()};
+        callers[i] = (struct caller){.flush = flush, .born = BORN};
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
         if (i == 0)
             sem_wait(&entered); /* the others come while the first flush runs */
@@ -110,7 +110,7 @@ static void callers_during_a_flush_share_the_next(void **state)
 static void a_caller_during_a_flush_waits_for_another(void **state)
 {
     struct flush *flush = *state;
-    struct caller first = {.flush = flush, .born = now()}, second = first;
+    struct caller first = {.flush = flush, .born = BORN}, second = first;
 
     flush->syncfs = held;
     assert_int_equal(pthread_create(&first.thread, NULL, call, &first), 0);
@@ -132,7 +132,7 @@ static void an_error_is_seen_by_all_who_share_it(void **state)
     flush->syncfs = held;
     atomic_store(&flush_error, ENOSPC);
     for (unsigned i = 0; i < 4; i++) {
-        callers[i] = (struct caller){.flush = flush, .born = now()};
+        callers[i] = (struct caller){.flush = flush, .born = BORN};
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
     }
     let_pass(16);
@@ -145,16 +145,28 @@ static void an_error_is_seen_by_all_who_share_it(void **state)
 static void after_an_error_older_volumes_are_not_called_durable(void **state)
 {
     struct flush *flush = *state;
-    struct timespec before = now();
 
     flush->syncfs = quick;
+    flush->transaction = transaction;
     atomic_store(&flush_error, EIO);
-    assert_int_equal(flush_wait(flush, -1, before), EIO);
+    assert_int_equal(flush_wait(flush, -1, BORN), EIO);
     atomic_store(&flush_error, 0);
-    assert_int_equal(flush_wait(flush, -1, before), EIO);
-    struct timespec after = now();
-    after.tv_sec++;
-    assert_int_equal(flush_wait(flush, -1, after), 0);
+    assert_int_equal(flush_wait(flush, -1, BORN), EIO);
+    assert_int_equal(flush_wait(flush, -1, BORN + 2), EIO);
+    assert_int_equal(flush_wait(flush, -1, BORN + 3), 0);
+}
+
+/* Such a file system stays so, or was remounted by somebody. */
+static void one_that_is_read_only_has_lost_nothing(void **state)
+{
+    struct flush *flush = *state;
+
+    flush->syncfs = quick;
+    flush->transaction = transaction;
+    atomic_store(&flush_error, EROFS);
+    assert_int_equal(flush_wait(flush, -1, BORN), EROFS);
+    atomic_store(&flush_error, 0);
+    assert_int_equal(flush_wait(flush, -1, BORN), 0);
 }
 
 #define fresh(test) cmocka_unit_test_setup_teardown(test, begin, end)
@@ -167,6 +179,7 @@ int main(void)
         fresh(a_caller_during_a_flush_waits_for_another),
         fresh(an_error_is_seen_by_all_who_share_it),
         fresh(after_an_error_older_volumes_are_not_called_durable),
+        fresh(one_that_is_read_only_has_lost_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static void the_space_of_removed_volumes_is_given_back(void **state)
     rig_must(pool_status(&room->pool, &after, &why));
     assert_true(after.used >= before.used + (40 << 20));
     for (uint64_t id = 1; id <= 4; id++)
-        rig_must(subvol_remove(&room->pool, id, &why));
+        rig_must(subvol_remove(&room->pool, id, NULL, &why));
     rig_must(settle_wait(&room->settle, &room->pool, NULL, &why));
     assert_int_equal(deleted(&room->pool), 0);
     rig_must(pool_status(&room->pool, &after, &why));
@@ -90,7 +90,7 @@ static int remove_in_use(struct room *room)
 
     rig_must(subvol_create(&room->pool, 1, &why));
     rig_must(subvol_open(&room->pool, 1, &fd, &why));
-    rig_must(subvol_remove(&room->pool, 1, &why));
+    rig_must(subvol_remove(&room->pool, 1, NULL, &why));
     return fd;
 }
 

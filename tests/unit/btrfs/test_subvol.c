@@ -342,6 +342,21 @@ static void a_clone_has_what_is_nested_in_its_parent(void **state)
     assert_int_equal(nested_left(rig), 0);
 }
 
+static void the_removal_of_what_is_nested_can_be_cancelled(void **state)
+{
+    struct rig *rig = *state;
+    struct reason why = {0};
+    atomic_bool cancel = true;
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    make_nesting(rig, 1);
+    assert_int_equal(ops->remove(rig->backend, 1, &cancel, &why), CONDITION_CANCELLED);
+    assert_present(rig, 1, true);
+    cancel = false;
+    rig_must(ops->remove(rig->backend, 1, &cancel, &why));
+    assert_int_equal(nested_left(rig), 0);
+}
+
 static void a_clone_of_very_many_nested_ones_is_refused(void **state)
 {
     struct rig *rig = *state;
@@ -547,6 +562,7 @@ int main(void)
         in_pool(a_volume_is_removed_with_what_is_nested_in_it),
         in_pool(a_clone_has_what_is_nested_in_its_parent),
         in_pool(a_clone_of_very_many_nested_ones_is_refused),
+        in_pool(the_removal_of_what_is_nested_can_be_cancelled),
         in_pool(nesting_deeper_than_a_path_can_say_is_removed),
         in_pool(immutable_marks_do_not_stop_the_removal),
         in_pool(immutable_marks_of_what_is_read_only_do_not_stop_it_either),

@@ -367,10 +367,11 @@ static int memory_rest(struct backend *backend, uint64_t id, struct reason *why)
 static int memory_usage(struct backend *backend, uint64_t id, uint64_t parent, bool any_length,
                         struct volume_usage *usage, struct reason *why)
 {
-    (void)parent;
     (void)why;
     enter(backend, id, false);
     pthread_mutex_lock(&backend->lock);
+    if (any_length && backend->counts_slowly) /* it needs both of them ready */
+        backend->ready[id % VOLUMES] = backend->ready[parent % VOLUMES] = true;
     *usage = (struct volume_usage){.exact = any_length || !backend->counts_slowly};
     pthread_mutex_unlock(&backend->lock);
     leave(backend, id, false);

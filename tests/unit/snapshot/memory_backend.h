@@ -43,7 +43,8 @@ void memory_backend_wait_for_end(struct backend *backend, uint64_t id);
 void memory_backend_refuse(struct backend *backend, uint64_t id, int result);
 /* What status tells from now on; at first there is room for everything. */
 void memory_backend_set_room(struct backend *backend, uint64_t available, uint64_t reserve);
-/* From now on usage is exact only when any length of time is allowed. */
+/* From now on usage is exact only when any length of time is allowed, and then makes the volume and
+ * its parent ready. */
 void memory_backend_count_slowly(struct backend *backend);
 
 #endif

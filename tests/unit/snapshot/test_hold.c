@@ -339,6 +339,8 @@ static void a_strangers_mounts_leave_ours_as_they_were(void **state)
     assert_true(memory_backend_ready(rig->backend, 1));
     assert_int_equal(hold_mounts(rig, &second, &attempt), CONDITION_UNIMPLEMENTED);
     assert_false(memory_backend_ready(rig->backend, 2));
+    assert_int_equal(hold(rig, 2, &attempt), CONDITION_PRECONDITION); /* its own, but committed */
+    assert_false(memory_backend_ready(rig->backend, 2));
     mounts_clear(&first);
     mounts_clear(&second);
 }

@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* The keeper's work is called by hand: its own thread is put off for an hour (the linker's --wrap
+ * in CMakeLists.txt), since on a busy machine two seconds may pass between any two lines. */
+
 #include "snapshot/service.h"
 #include "unit/cmocka_setup.h"
 #include "unit/snapshot/rig.h"
 
 #include <errno.h>
 #include <stdio.h>
+
+#define HOUR_MS 3600000u
+
+void __real_worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most);
+void __wrap_worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most);
+
+void __wrap_worker_put_off(struct worker *worker, unsigned milliseconds, unsigned most)
+{
+    assert_true(milliseconds < most);
+    __real_worker_put_off(worker, HOUR_MS, 2 * HOUR_MS);
+}
 
 static uint64_t commit(struct rig *rig, const char *name)
 {
@@ -71,6 +86,22 @@ static void what_commit_could_not_count_is_counted(void **state)
     assert_int_equal(info.usage_bytes, id * 4096);
 }
 
+static void what_was_made_ready_to_be_counted_is_put_to_rest(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t parent = commit(rig, "parent"), child;
+
+    keeper_work(rig->snapshots);
+    memory_backend_count_slowly(rig->backend);
+    assert_int_equal(rig_prepare(rig, "key", "parent"), 0);
+    assert_int_equal(rig_commit(rig, "child", "key"), 0);
+    child = rig_id(rig, "child");
+    keeper_work(rig->snapshots);
+    assert_int_equal(unsealed(rig), 0);
+    assert_false(memory_backend_ready(rig->backend, child));
+    assert_false(memory_backend_ready(rig->backend, parent));
+}
+
 static struct timespec alarm_of(struct worker *worker)
 {
     struct timespec alarm;
@@ -97,7 +128,7 @@ static void what_cannot_be_sealed_keeps_nothing_else_back(void **state)
 
     for (int i = 0; i < 2; i++) { /* it is tried again, though nobody commits */
         memory_backend_refuse(rig->backend, first, i == 0 ? -EIO : CONDITION_EXHAUSTED);
-        worker_alarm(&rig->snapshots->keeper, 3600000);
+        worker_alarm(&rig->snapshots->keeper, HOUR_MS);
         keeper_work(rig->snapshots);
         assert_false(memory_backend_sealed(rig->backend, first));
         assert_true(memory_backend_sealed(rig->backend, second));
@@ -170,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_rig(committed_volumes_are_sealed_and_no_others),
         with_rig(what_commit_could_not_count_is_counted),
+        with_rig(what_was_made_ready_to_be_counted_is_put_to_rest),
         with_rig(what_cannot_be_sealed_keeps_nothing_else_back),
         with_rig(a_volume_in_use_has_another_round),
         with_rig(what_could_not_rest_in_time_is_put_to_rest),
