@@ -37,7 +37,11 @@ tool_refused() { [ "$status" = "$1" ] && [ ! -s "$out" ] && [ "$(cat "$err")" = 
 tool_json() { tool_done && jq -e "${@:2}" "$1" "$out" >/dev/null && [ "$(jq -n '[inputs] | length' "$out")" = 1 ]; }
 tool_says() { tool_done && grep -qE -- "$1" "$out"; }
 # no control character but the newline, as bytes or as UTF-8
-tool_is_clean() { ! LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$out" "$err"; }
+tool_is_clean() {
+    local found=0
+    LC_ALL=C grep -qP '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$out" "$err" || found=$?
+    [ "$found" = 1 ]
+}
 is() { [ "$1" = "$2" ]; }
 
 # tool_verdict: the last lines, for test.sh.

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 10000 /* for the reaper to come to rest */
+#define PATIENCE_MS 60000 /* for the reaper to come to rest */
 
 /* What the daemon says of each key. */
 struct found {

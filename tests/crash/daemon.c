@@ -57,11 +57,14 @@ void daemon_init(struct daemon *daemon, const struct daemon_setup *setup, const 
 static void run(const struct daemon *daemon, const char *step, pid_t parent)
 {
     const struct daemon_setup *setup = daemon->setup;
+    sigset_t none;
     int log = open(daemon->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || log < 0 ||
         dup2(log, STDERR_FILENO) < 0 || dup2(log, STDOUT_FILENO) < 0)
         _exit(126);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     if (step)
         setenv("COWSNAP_STEP", step, 1);
     execl(setup->program, "cowsnapd", "--config", daemon->settings, "--root", daemon->root,

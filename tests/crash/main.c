@@ -19,6 +19,7 @@
 #include <err.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -154,6 +155,30 @@ static void leave_at_once(int status, void *context)
     _exit(status);
 }
 
+/* A run that is to end leaves as one that fails does, though a signal would pass on_exit() by. */
+static void *wait_for_signal(void *context)
+{
+    int number;
+
+    if (sigwait(context, &number) == 0)
+        exit(128 + number);
+    return NULL;
+}
+
+static void leave_by_signal(void)
+{
+    static sigset_t signals;
+    pthread_t thread;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (pthread_create(&thread, NULL, wait_for_signal, &signals) != 0)
+        errx(1, "start a thread");
+    pthread_detach(thread);
+}
+
 int main(int argc, char **argv)
 {
     static struct run run;
@@ -164,6 +189,7 @@ int main(int argc, char **argv)
     run.chance = run.options.seed;
     on_exit(leave_at_once, &run);
     leave_namespace();
+    leave_by_signal();
     make_content(&run);
     model_init(&run.model);
     if (run.options.cuts)

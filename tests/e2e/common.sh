@@ -20,9 +20,9 @@ e2e_start() {
     bin=$(containerd_peer "$2")
     # On ext4, so that the pool is the embedded one whatever the machine's own file system is.
     rig_loop_mount ext4 "$RIG_DIR/t" 40G
+    [ "$E2E_BACKEND" != dm-thin ] || rig_undo_later rig_end_devices "$RIG_DIR/t/cowsnap"
     cowsnapd_start "$RIG_DIR/t/cowsnap" --log-level debug --backend "$E2E_BACKEND" \
         --content-root "$RIG_DIR/t/c/root/io.containerd.content.v1.content"
-    [ "$E2E_BACKEND" != dm-thin ] || rig_undo_later rig_end_devices "$RIG_DIR/t/cowsnap"
     if [ "$2" = 1.6 ]; then
         containerd_start "$RIG_DIR/t/c" "$bin" no-gc cowsnap
     else

@@ -119,9 +119,9 @@ rig_sweep() {
     rm -rf --one-file-system "$RIG_DIR" || rig_say "clean-up: $RIG_DIR could not be removed whole"
 }
 
-# rig_until SECONDS COMMAND…: try until it succeeds or the time is over.
+# rig_until SECONDS COMMAND…: try until it succeeds or the time is over, which is as many times as long as RIG_SLOW says.
 rig_until() {
-    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000 * ${RIG_SLOW:-1}))
     shift
     until "$@"; do
         [ "${EPOCHREALTIME/[.,]/}" -lt "$deadline" ] || return 1
@@ -149,9 +149,9 @@ rig_stop() {
     wait "$pid" 2>/dev/null
 }
 
-# rig_accepts SOCKET PID SECONDS: until the socket accepts a connection; fails at once when PID has ended.
+# rig_accepts SOCKET PID SECONDS: until the socket accepts a connection, in as long as rig_until has; fails at once when PID has ended.
 rig_accepts() {
-    "$RIG_PYTHON" -I - "$1" "$2" "$3" <<'PYTHON'
+    "$RIG_PYTHON" -I - "$1" "$2" $(($3 * ${RIG_SLOW:-1})) <<'PYTHON'
 import os, socket, sys, time
 path, pid, deadline = sys.argv[1], int(sys.argv[2]), time.monotonic() + float(sys.argv[3])
 def alive():
@@ -200,10 +200,12 @@ rig_devices_of() {
     dmsetup ls 2>/dev/null | awk -v pool="$pool" '$1 == pool || index($1, pool "-") == 1 { print $1 }' | sort -r
 }
 
-# rig_end_devices ROOT: ends them, the pool last. For rig_undo_later, when the daemon is gone.
+# rig_end_devices ROOT: unmounts and ends them, the pool last. For rig_undo_later, before a daemon's own undo is put
+# there: what is put later is undone first.
 rig_end_devices() {
     local device
     for device in $(rig_devices_of "$1"); do
+        while umount "/dev/mapper/$device" 2>/dev/null; do :; done
         dmsetup remove --retry --noudevsync "$device" >/dev/null 2>&1 || dmsetup remove --force "$device" ||
             rig_say "clean-up: the device $device stays"
     done

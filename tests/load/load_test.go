@@ -251,7 +251,14 @@ func TestLoad(t *testing.T) {
 	before := measure(t, clients)
 	together(t, clients, 1<<20, half)
 	after := measure(t, clients)
-	if after.fds > before.fds+2 || after.threads > before.threads+2 || after.kib > before.kib+growth {
+	grown := func() bool {
+		return after.fds > before.fds+2 || after.threads > before.threads+2 || after.kib > before.kib+growth
+	}
+	// clones for the stock may be under way, each with a thread and a folder
+	for deadline := time.Now().Add(time.Minute); grown() && time.Now().Before(deadline); {
+		after = measure(t, clients)
+	}
+	if grown() {
 		t.Errorf("the daemon grows: %+v after one half of the load, %+v after the other", before, after)
 	}
 	if now := counted(t); now != there {

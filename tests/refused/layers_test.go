@@ -408,7 +408,7 @@ func whileApplying(t *testing.T, ctx context.Context, active string, f func(moun
 	select {
 	case err := <-answer:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("Apply does not end")
 		return nil
 	}
@@ -420,7 +420,7 @@ func TestRemovalDuringApply(t *testing.T) {
 		err := whileApplying(t, ctx, active, func([]mount.Mount) {
 			begun := time.Now()
 			must(t, shared.Remove(ctx, active))
-			if took := time.Since(begun); took > 5*time.Second {
+			if took := time.Since(begun); took > time.Minute {
 				t.Errorf("Remove took %v", took)
 			}
 		})
@@ -444,7 +444,7 @@ func TestOthersDuringApply(t *testing.T) {
 			t.Fatalf("the cancelled Apply answers %v", err)
 		}
 		// what is there now is a part of a layer, and can go
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			if err = shared.Remove(ctx, active); err == nil || time.Now().After(deadline) {
 				break
 			}

@@ -66,7 +66,13 @@ SERVE
 esac
 chmod +x "$RIG_DIR/serve"
 
+end_all_devices() {
+    local root
+    for root in "$RIG_DIR"/t/*/*; do rig_end_devices "$root"; done
+}
+
 status=0
+rig_undo_later end_all_devices
 # The suite builds whole file trees: it must see exact modes whatever the caller's umask.
 TMPDIR=$RIG_DIR/t SUITE_SERVE=$RIG_DIR/serve SUITE_LOGS=$RIG_DIR/logs \
     "$binary" -test.v -test.parallel 6 -test.timeout 15m "$@" >"$RIG_DIR/suite.log" 2>&1 &

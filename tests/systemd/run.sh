@@ -62,7 +62,7 @@ holds() {
     checks=$((checks + 1))
 }
 property() { systemctl show --value -p "$1" "${2:-$unit}"; }
-journal() { journalctl -q -o cat -b -u "$unit"; }
+journal() { journalctl --sync && journalctl -q -o cat -b -u "$unit"; }
 main_pid() { property MainPID; }
 
 # Shows what happened when something failed.
@@ -280,6 +280,8 @@ mounts_of_dm_thin() {
     local pid=$1 pool node device volumes=0
     is "the container's root" "$(awk '$5 == "/" { print $9 }' "/proc/$pid/mountinfo")" ext4
     pool=$(cat /var/lib/cowsnap/thin-pool/name)
+    # Devices of what was just committed are about to go.
+    cowsnapd_settle 60
     # The library makes nodes, udev makes links to the kernel's own.
     for node in $(rig_devices_of /var/lib/cowsnap); do
         holds "/dev/mapper/$node is not udev's: $(ls -l "/dev/mapper/$node")" is_link_to_dm "/dev/mapper/$node"

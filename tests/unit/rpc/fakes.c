@@ -61,6 +61,14 @@ void fakes_await_cancellable(unsigned wanted)
     await(&fake.cancellable, wanted);
 }
 
+unsigned fakes_cancellable(void)
+{
+    pthread_mutex_lock(&fake.lock);
+    unsigned cancellable = fake.cancellable;
+    pthread_mutex_unlock(&fake.lock);
+    return cancellable;
+}
+
 void fakes_await_cancelled(unsigned wanted)
 {
     await(&fake.cancelled, wanted);

@@ -28,6 +28,8 @@ void fakes_open_gate(void);
 /* Waits until COUNT Applies have begun to wait for their cancellation, or have seen it. */
 void fakes_await_cancellable(unsigned count);
 void fakes_await_cancelled(unsigned count);
+/* How many have begun so far. */
+unsigned fakes_cancellable(void);
 /* Calls that reached a function since the reset. */
 unsigned fakes_calls(void);
 
