@@ -72,6 +72,26 @@ static void everything_below_a_name_goes_and_nothing_else(void **state)
     assert_non_null(strstr(noted.log, "go/full|top"));
 }
 
+/* More than are read at a time, and so that the reading goes on behind each. */
+static void a_folder_of_many_full_ones_goes(void **state)
+{
+    struct tree_rig *rig = *state;
+    struct watch noted = {0};
+    char name[32];
+
+    tree_rig_folder(rig, "go");
+    for (unsigned i = 0; i < 3000; i++) {
+        snprintf(name, sizeof(name), "go/%u", i);
+        tree_rig_folder(rig, name);
+        snprintf(name, sizeof(name), "go/%u/f", i);
+        if (i % 3)
+            tree_rig_file(rig, name, "");
+    }
+    assert_int_equal(remove_all(rig->fd, "", "go", watch, &noted, &rig->why), 0);
+    assert_string_equal(tree_rig_list(rig, "."), "");
+    assert_int_equal(noted.calls, 1 + 3000 + 2000);
+}
+
 static void the_watch_is_told_whole_names(void **state)
 {
     struct tree_rig *rig = *state;
@@ -231,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_rig(everything_below_a_name_goes_and_nothing_else),
+        with_rig(a_folder_of_many_full_ones_goes),
         with_rig(the_watch_is_told_whole_names),
         with_rig(a_file_and_a_symlink_are_removed_as_such),
         with_rig(the_watch_may_end_it),
