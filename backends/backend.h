@@ -86,6 +86,7 @@ struct pool_status {
     uint64_t size, used, available;        /* bytes, as the file system below reports them */
     uint64_t metadata_size, metadata_used; /* bytes; 0 where there is no such thing */
     uint64_t reserve;                      /* bytes of AVAILABLE that are kept for removals */
+    uint64_t block;                        /* bytes that a single one takes, alone in its place */
     bool embedded;                         /* made by the daemon in a file under its root */
     bool writable;
     const char *kind;        /* "embedded", "folder", "devices" or "pool"; static */

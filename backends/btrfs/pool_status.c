@@ -130,6 +130,7 @@ int pool_status(const struct pool *pool, struct pool_status *status, struct reas
     status->size = (uint64_t)fs.f_blocks * fs.f_frsize;
     status->used = status->size - (uint64_t)fs.f_bfree * fs.f_frsize;
     status->available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    status->block = fs.f_bsize;
     status->writable = !(fs.f_flag & ST_RDONLY);
 
     int error = pool_space(pool, BTRFS_BLOCK_GROUP_METADATA, &status->metadata_size,

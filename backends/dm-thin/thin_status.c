@@ -302,6 +302,7 @@ int thin_pool_status(const struct thin_pool *pool, struct pool_status *status, s
     status->used = look.data_used * block;
     status->available = status->size - status->used;
     status->reserve = thin_pool_reserve(look.data_total, pool->block_sectors) * block;
+    status->block = block;
     status->metadata_size = look.metadata_total * METADATA_BLOCK;
     status->metadata_used = look.metadata_used * METADATA_BLOCK;
     status->writable = look.mode <= LINE_OUT_OF_DATA && !look.needs_check;

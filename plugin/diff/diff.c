@@ -131,7 +131,11 @@ static int extract(struct diff *diff, const struct diff_apply_request *request, 
 {
     struct manifest *manifest = record_content(diff, target);
     struct diff_room pool = {.diff = diff};
-    const struct layer_room room = {.look = look_for_room, .context = &pool};
+    const struct layer_room room = {
+        .look = look_for_room,
+        .context = &pool,
+        .block = target->ours ? snapshots_block(diff->options.snapshots) : 0,
+    };
     const struct layer_request layer = {
         .blob = blob,
         .verify = diff->options.verify_blobs ? digest : NULL,
@@ -179,9 +183,10 @@ static int apply_to_target(struct diff *diff, const struct diff_apply_request *r
     closed =
         target_close(&target, diff->options.snapshots, result ? NULL : &written, true, &trouble);
     STEP("apply.recorded");
-    /* A removal under way looks like a cancellation, or like folders that vanish: say what it was.
-     */
-    if (closed && (!result || closed == CONDITION_NOT_FOUND)) {
+    /* A removal under way looks like a cancellation, or like folders that vanish, and a pool that
+     * fails like many things: say what it was. */
+    if (closed && (!result || closed == CONDITION_NOT_FOUND ||
+                   (result < 0 && closed == CONDITION_UNAVAILABLE))) {
         *why = trouble;
         result = closed;
     }

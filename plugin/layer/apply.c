@@ -272,7 +272,7 @@ static int apply_hardlink(struct apply *apply, struct directory *parent, const c
 }
 
 /* *SUM becomes that of the file's bytes where one is kept. A byte between two holes takes a block
- * of the pool: 85,000 of them fit into the map of one sparse file. */
+ * of the pool, and 85,000 of them fit into the map of one sparse file: 5 GiB of 64 KiB blocks. */
 static int apply_file_data(struct apply *apply, const struct entry *entry,
                            struct tar_reader *reader, uint64_t *sum, struct reason *why)
 {
@@ -292,7 +292,7 @@ static int apply_file_data(struct apply *apply, const struct entry *entry,
         }
         if (result || run.length == 0)
             return result;
-        taken = run.length + (run.offset > at ? ROOM_BLOCK : 0);
+        taken = run.length + (run.offset > at ? room_block(&apply->room) : 0);
         at = run.offset + run.length;
         result = writer_pool_data(writers, run.chunk, run.data, run.length, run.offset, why);
         if (result)

@@ -23,6 +23,18 @@ int io_error(struct reason *why, int error, const char *what, const char *name)
             "cannot %s %s: the file system serves reads only; the kernel's log says since "
             "when and why",
             what, quoted(bytes_of(name)));
+    case EIO:
+        return refuse(
+            why, CONDITION_UNAVAILABLE,
+            "cannot %s %s: the disk below the file system cannot be read or written; the kernel's "
+            "log says which and why",
+            what, quoted(bytes_of(name)));
+    case EMLINK:
+        return refuse(
+            why, CONDITION_INVALID,
+            "cannot %s %s: the file has as many names as the file system takes; the layer "
+            "must be built anew",
+            what, quoted(bytes_of(name)));
     case EFBIG:
         return refuse(why, CONDITION_INVALID,
                       "cannot %s %s: it is larger than the file system takes; the layer must be "

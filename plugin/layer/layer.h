@@ -37,6 +37,7 @@ struct layer_room {
      * little is left; it is asked once more when all is on the disk (SETTLED), and that counts. */
     int (*look)(void *context, uint64_t pending, bool settled, struct reason *why);
     void *context;
+    uint64_t block; /* bytes that what lies alone between two holes takes there, beside itself */
 };
 
 struct layer_request {

@@ -18,6 +18,11 @@ static int room_settle(struct room *room, struct reason *why)
     return result;
 }
 
+uint64_t room_block(const struct room *room)
+{
+    return room->watch && room->watch->block ? room->watch->block : ROOM_BLOCK;
+}
+
 int room_take(struct room *room, uint64_t bytes, struct reason *why)
 {
     struct reason first = {0};

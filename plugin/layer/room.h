@@ -14,7 +14,7 @@
 
 #define ROOM_STEP (8u * 1024 * 1024) /* bytes written between two looks */
 #define ROOM_ENTRY 4096u             /* bytes that an entry counts for, beside its data */
-#define ROOM_BLOCK 4096u             /* bytes that what follows a hole counts for, beside itself */
+#define ROOM_BLOCK 4096u             /* the block of a place that nobody watches */
 
 struct room {
     const struct layer_room *watch; /* NULL: nobody keeps watch */
@@ -25,6 +25,9 @@ struct room {
 
 /* WATCH may be NULL; both are borrowed. The first room_take() looks. */
 void room_init(struct room *room, const struct layer_room *watch, struct tree *tree);
+
+/* Bytes that what follows a hole of a file counts for, beside itself. */
+uint64_t room_block(const struct room *room);
 
 /* Notes that BYTES more are written, and looks where that is due. CONDITION_EXHAUSTED: the layer
  * must end here. */

@@ -153,6 +153,8 @@ int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
     if (!result)
         result = written ? store_write(options->store, note_written, &note, why)
                          : store_read(options->store, note_written, &note, why);
+    if (!result && !written && options->ops->confirm) /* it may have been the pool that failed it */
+        result = options->ops->confirm(options->backend, hold->id, why);
     close(hold->directory);
     hold->directory = -1;
     pins_drop(&snapshots->pins, &hold->pin);
@@ -176,6 +178,20 @@ int snapshots_room(struct snapshots *snapshots, uint64_t bytes, struct reason *w
                   " MiB are kept for removals: remove images or containers (`cowsnap status` shows "
                   "what is used), or make it larger (`cowsnap pool grow`)",
                   pool.path, pool.available >> 20, pool.reserve >> 20);
+}
+
+/* The pool was made with it: asked for once. One that cannot say is taken for coarse. */
+#define COARSE_BLOCK (UINT64_C(64) << 10)
+
+uint64_t snapshots_block(struct snapshots *snapshots)
+{
+    const struct snapshots_options *options = &snapshots->options;
+    uint64_t block = atomic_load(&snapshots->block);
+    struct pool_status pool;
+
+    if (block == 0 && options->ops->status(options->backend, &pool, NULL) == 0 && pool.block > 0)
+        atomic_store(&snapshots->block, block = pool.block);
+    return block ? block : COARSE_BLOCK;
 }
 
 int snapshots_manifest(struct snapshots *snapshots, const struct snapshot_hold *hold, bool record)

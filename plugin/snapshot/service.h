@@ -25,6 +25,7 @@ struct snapshots {
     atomic_bool rest_due;     /* some volume was in use when it should have been put to rest */
     _Atomic uint64_t damaged; /* counted by recover(), and anew by each check */
     struct id_set lost;       /* records that had no volume at the start; not changed after it */
+    _Atomic uint64_t block;   /* snapshots_block(); 0: not asked for yet */
     _Atomic uint64_t refused; /* removals that could not be carried out in the last round */
 };
 

@@ -128,7 +128,7 @@ int snapshots_hold(struct snapshots *snapshots, const struct mounts *mounts, ato
 
 /* Ends a hold. WRITTEN, when not NULL, is what the layer put there, durably if SYNCED; it becomes
  * the snapshot's usage. CONDITION_NOT_FOUND when the snapshot was removed meanwhile, with or
- * without WRITTEN. */
+ * without WRITTEN; CONDITION_UNAVAILABLE likewise when the pool could not keep what was written. */
 int snapshots_release(struct snapshots *snapshots, struct snapshot_hold *hold,
                       const struct volume_usage *written, bool synced, struct reason *why);
 
@@ -140,6 +140,9 @@ int snapshots_manifest(struct snapshots *snapshots, const struct snapshot_hold *
 /* Whether the pool has room for BYTES and its reserve. CONDITION_EXHAUSTED says how much there is,
  * and what to do. */
 int snapshots_room(struct snapshots *snapshots, uint64_t bytes, struct reason *why);
+
+/* Bytes of the pool that a single one takes, alone between two holes of a file. */
+uint64_t snapshots_block(struct snapshots *snapshots);
 
 /* ---- for the operator ---- */
 

@@ -16,7 +16,9 @@ static void an_errno_is_told_as_what_it_means(void **state)
         {EDQUOT, CONDITION_EXHAUSTED, "the quota is used up"},
         {ENAMETOOLONG, CONDITION_INVALID, "255 bytes"},
         {ENOENT, -ENOENT, "was the snapshot removed"},
-        {EIO, -EIO, "cannot make the file \"f\\x0a\": "},
+        {EIO, CONDITION_UNAVAILABLE, "cannot be read or written"},
+        {EMLINK, CONDITION_INVALID, "as many names as"},
+        {EBADF, -EBADF, "cannot make the file \"f\\x0a\": "},
         {EROFS, CONDITION_UNAVAILABLE, "the file system serves reads only"},
     };
 

@@ -694,7 +694,7 @@ static void room_is_asked_for_at_the_start_and_on_the_way(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.room = UINT64_MAX};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
 
     rig->request.room = &room;
     add_large_file(rig, 4 * ROOM_STEP);
@@ -708,7 +708,7 @@ static void what_may_not_count_yet_is_settled_before_it_is_refused(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.room = 2 * ROOM_STEP};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
 
     rig->request.room = &room;
     add_large_file(rig, 4 * ROOM_STEP);
@@ -722,7 +722,7 @@ static void missing_parents_take_room_as_well(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.room = UINT64_MAX};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
     char deep[2 * 2000 + 2];
 
     rig->request.room = &room;
@@ -770,22 +770,36 @@ static void bytes_between_holes_take_room_as_blocks(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.room = UINT64_MAX};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
 
     rig->request.room = &room;
     add_holes(rig, 5000);
     assert_int_equal(apply(rig), 0);
     assert_int_equal(watch.looks, 3); /* 20 MB, though they are 5 KB */
     assert_true(watch.most >= 2 * ROOM_STEP);
-    assert_in_range(rig->result.file_bytes, 5000 * ROOM_BLOCK, 5000 * (ROOM_BLOCK + 1));
+    assert_in_range(rig->result.file_bytes, 5000 * 4096, 5000 * (4096 + 1));
     assert_true(tree_rig_stat(&rig->tree, "sparse").st_blocks >= 5000 * 8);
+}
+
+/* Those of a thin pool are of 64 KiB, or as large as its owner made them. */
+static void blocks_are_as_large_as_the_place_has_them(void **state)
+{
+    struct rig *rig = *state;
+    struct watch watch = {.room = 5000 * UINT64_C(65536) / 2};
+    const struct layer_room room = {watch_look, &watch, 65536};
+
+    rig->request.room = &room;
+    add_holes(rig, 5000);
+    assert_int_equal(apply(rig), 0); /* all is on the disk in the end, which is what counts */
+    assert_in_range(watch.settled, 1, 5000 * UINT64_C(65536) / ROOM_STEP);
+    assert_in_range(rig->result.file_bytes, 5000 * 65536, 5000 * 65537);
 }
 
 static void what_an_entry_takes_away_is_no_room_taken(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.room = UINT64_MAX};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
     char name[16];
 
     rig->request.room = &room;
@@ -804,7 +818,7 @@ static void attributes_take_room_as_well(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.room = UINT64_MAX};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
     char value[3000], name[16];
 
     rig->request.room = &room;
@@ -823,7 +837,7 @@ static void a_layer_ends_where_no_room_is_left(void **state)
 {
     struct rig *rig = *state;
     struct watch watch = {.full = true};
-    const struct layer_room room = {watch_look, &watch};
+    const struct layer_room room = {watch_look, &watch, 4096};
 
     rig->request.room = &room;
     add_file(rig, "f", "text");
@@ -880,6 +894,7 @@ int main(void)
         with_rig(what_may_not_count_yet_is_settled_before_it_is_refused),
         with_rig(missing_parents_take_room_as_well),
         with_rig(bytes_between_holes_take_room_as_blocks),
+        with_rig(blocks_are_as_large_as_the_place_has_them),
         with_rig(what_an_entry_takes_away_is_no_room_taken),
         with_rig(data_that_a_map_has_no_place_for_is_refused),
         with_rig(attributes_take_room_as_well),

@@ -401,6 +401,7 @@ static int memory_status(struct backend *backend, struct pool_status *status, st
                                    .path = "/memory",
                                    .available = backend->available,
                                    .reserve = backend->reserve,
+                                   .block = 1 << 16,
                                    .writable = true};
     return 0;
 }

@@ -359,13 +359,26 @@ static void what_the_pool_did_not_keep_is_not_noted(void **state)
     assert_int_equal(count_holds(rig), 0);
     assert_int_equal(rig_commit(rig, "n", "a"), 0);
     assert_int_equal(fault_count(rig->front, FAULT_SYNC), 1);
-    /* nobody is asked of what was not synced, or not written */
+    /* nobody is asked of what was not synced */
     assert_int_equal(rig_prepare(rig, "b", NULL), 0);
     assert_int_equal(hold(rig, rig_id(rig, "b"), &attempt), 0);
     assert_int_equal(release(rig, &attempt, &written, false), 0);
-    assert_int_equal(hold(rig, rig_id(rig, "b"), &attempt), 0);
-    assert_int_equal(release(rig, &attempt, NULL, true), 0);
     assert_int_equal(fault_count(rig->front, FAULT_CONFIRM), 1);
+}
+
+/* Whose fault it is that a layer failed, the pool is asked as well. */
+static void a_pool_that_failed_a_layer_says_so(void **state)
+{
+    struct rig *rig = *state;
+    struct attempt attempt;
+
+    assert_int_equal(rig_prepare(rig, "a", NULL), 0);
+    assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), 0);
+    assert_int_equal(release(rig, &attempt, NULL, true), 0);
+    assert_int_equal(hold(rig, rig_id(rig, "a"), &attempt), 0);
+    fault_plan(rig->front, FAULT_CONFIRM, 1, FAULT_BEFORE, CONDITION_UNAVAILABLE);
+    assert_int_equal(release(rig, &attempt, NULL, true), CONDITION_UNAVAILABLE);
+    assert_int_equal(count_holds(rig), 0);
 }
 
 /* ---- what a hold keeps others from ---- */
@@ -677,6 +690,7 @@ int main(void)
         with_rig(that_a_volume_cannot_be_looked_for_is_a_failure),
         with_rig(what_the_pool_did_not_keep_is_not_noted),
         with_rig(a_second_layer_waits_its_turn),
+        with_rig(a_pool_that_failed_a_layer_says_so),
         with_rig(a_held_snapshot_is_not_committed),
         with_rig(a_removal_is_told_and_waits_for_the_end),
         with_rig(what_a_layer_wrote_is_the_usage),
