@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /*
  * thin_check(8) walks all of a pool's metadata: which volumes there are, which block of which is
@@ -97,21 +98,44 @@ int thin_pool_check(struct thin_pool *pool, const atomic_bool *cancel, struct po
 
 /* ---- not active ---- */
 
-static int check_metadata(const char *pool, int metadata, const char *path,
-                          const atomic_bool *cancel, struct pool_verdict *verdict,
+/* Metadata that say nothing are those of a pool that was never activated, or are lost. */
+static int check_blank(const struct backend_options *options, const char *pool, const char *path,
+                       struct pool_verdict *verdict)
+{
+    struct stat data;
+
+    if (pool_files_in_use(options->root) ||
+        (fstatat(options->root, POOL_FILES_DATA, &data, AT_SYMLINK_NOFOLLOW) == 0 &&
+         data.st_blocks > 0))
+        return verdict_give(verdict, false,
+                            "the thin pool %s was in use, and its metadata on %s are blank: see "
+                            "that this is what the pool was made with (names of devices change, "
+                            "/dev/disk/by-id/… does not), or restore them from a backup.",
+                            pool, path);
+    return verdict_give(verdict, true,
+                        "the thin pool %s has no metadata on %s yet: it was never activated.", pool,
+                        path);
+}
+
+static int check_metadata(const struct backend_options *options, const char *pool, int metadata,
+                          const char *path, const atomic_bool *cancel, struct pool_verdict *verdict,
                           struct reason *why)
 {
     uint8_t block[METADATA_BLOCK] = {0};
     struct metadata_superblock superblock;
     struct tool_end end;
     int result;
+    ssize_t length = pread(metadata, block, sizeof(block), 0);
 
-    if (pread(metadata, block, sizeof(block), 0) < 0)
+    if (length < 0)
         return failure(why, errno, "read %s", path);
+    if (length < (ssize_t)sizeof(block))
+        return verdict_give(verdict, false,
+                            "the metadata of the thin pool %s on %s end after %zd bytes: restore "
+                            "them from a backup.",
+                            pool, path, length);
     if (metadata_is_blank(block))
-        return verdict_give(verdict, true,
-                            "the thin pool %s has no metadata on %s yet: it was never activated.",
-                            pool, path);
+        return check_blank(options, pool, path, verdict);
     result = tool_ask(idle_arguments, metadata, ADVICE, cancel, &end, why);
     if (result == 0)
         result = check_judge(&end, pool, path, verdict, why);
@@ -155,13 +179,14 @@ static int check_file(const char *pool, const struct backend_options *options,
         return failure(why, errno, "open the metadata %s of the thin pool %s", path, pool);
     result = loop_attach(file, "cowsnap pool check", "examine it by thin_check", &loop, device,
                          sizeof(device), why);
-    return result ? result : check_metadata(pool, loop, path, cancel, verdict, why);
+    return result ? result : check_metadata(options, pool, loop, path, cancel, verdict, why);
 }
 
 /* Nothing else may have the device meanwhile: thin_check takes that, too, for damage. */
-static int check_device(const char *pool, const char *path, const atomic_bool *cancel,
-                        struct pool_verdict *verdict, struct reason *why)
+static int check_device(const char *pool, const struct backend_options *options,
+                        const atomic_bool *cancel, struct pool_verdict *verdict, struct reason *why)
 {
+    const char *path = options->metadata_device;
     scoped_fd int device = open(path, O_RDONLY | O_EXCL | O_CLOEXEC);
 
     if (device < 0 && errno == EBUSY)
@@ -173,7 +198,7 @@ static int check_device(const char *pool, const char *path, const atomic_bool *c
     device = open(path, O_RDONLY | O_CLOEXEC);
     if (device < 0)
         return failure(why, errno, "open the metadata device %s of the thin pool %s", path, pool);
-    return check_metadata(pool, device, path, cancel, verdict, why);
+    return check_metadata(options, pool, device, path, cancel, verdict, why);
 }
 
 int thin_pool_check_idle(const struct backend_options *options, const atomic_bool *cancel,
@@ -189,7 +214,6 @@ int thin_pool_check_idle(const struct backend_options *options, const atomic_boo
     result = check_find_idle(options, name, why);
     if (result != 0)
         return result;
-    return options->metadata_device
-               ? check_device(name, options->metadata_device, cancel, verdict, why)
-               : check_file(name, options, cancel, verdict, why);
+    return options->metadata_device ? check_device(name, options, cancel, verdict, why)
+                                    : check_file(name, options, cancel, verdict, why);
 }

@@ -160,8 +160,8 @@ static int node_make(const char *name, unsigned major, unsigned minor)
     return 0;
 }
 
-/* Of a device that was ended; one that goes at its last close (LATER) keeps its node, by which it
- * may be had until then. */
+/* Of a device that was ended; one that goes, or went, at its last close (LATER) keeps its node, by
+ * which it may be had until then. */
 static void node_end(const char *name, bool later)
 {
     struct device_state state = {0};
@@ -352,6 +352,11 @@ int device_remove(const char *name, bool later)
     if (result == 0)
         node_end(name, later);
     return result == -ENXIO ? 0 : result;
+}
+
+void device_forget(const char *name)
+{
+    node_end(name, true);
 }
 
 int device_stay(const char *name)

@@ -58,6 +58,9 @@ int device_reload(const char *name, const char *target, uint64_t sectors, const 
  * success. A device that is not there is a success. */
 int device_remove(const char *name, bool later);
 
+/* Takes away what a device left that went at its last close: its node, where udev does not run. */
+void device_forget(const char *name);
+
 /* Takes back a removal that waits for the last close. */
 int device_stay(const char *name);
 

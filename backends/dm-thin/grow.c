@@ -168,7 +168,8 @@ static int grow_metadata_held(struct thin_pool *pool, uint64_t *wanted)
         return 0;
     if (!thin_pool_metadata_scarce(&status))
         return 1;
-    *wanted = grow_file_size(pool, POOL_FILES_METADATA) * 2;
+    /* of what the pool has: a file that is longer is of a growth that was cut short */
+    *wanted = status.metadata_total * METADATA_BLOCK * 2;
     if (*wanted > POOL_METADATA_MOST)
         *wanted = POOL_METADATA_MOST;
     return grow_files(pool, 0, *wanted);
@@ -183,8 +184,12 @@ bool grow_metadata(struct thin_pool *pool)
     pthread_mutex_lock(&pool->growth);
     int grown = grow_metadata_held(pool, &wanted);
     pthread_mutex_unlock(&pool->growth);
-    if (grown < 0)
-        log_warn("grow the metadata of the thin pool %s: %s", pool->name, strerrordesc_np(-grown));
+    if (grown < 0 && !atomic_exchange(&pool->growth_told, true))
+        log_warn("the metadata of the thin pool %s are scarce and cannot grow (it is tried again): "
+                 "%s",
+                 pool->name, strerrordesc_np(-grown));
+    if (grown > 0)
+        atomic_store(&pool->growth_told, false);
     if (grown > 0 && wanted > 0)
         log_info("the metadata of the thin pool %s has grown to %s", pool->name, size_text(wanted));
     return grown > 0;
@@ -230,6 +235,12 @@ static int grow_wanted_files(struct thin_pool *pool, const struct pool_growth *g
         return refuse(why, CONDITION_INVALID,
                       "%s cannot grow to %s: no file can be so large on the disk below", what,
                       size_text(size));
+    if (grown == -ENOSPC)
+        return refuse(
+            why, CONDITION_EXHAUSTED,
+            "%s cannot grow to %s: the disk below has no room for its metadata, which are "
+            "to have %s: free some there, or grow by less",
+            what, size_text(size), size_text(metadata));
     if (grown < 0)
         return thin_pool_failure(pool, why, -grown, "grow %s to %s", what, size_text(size));
     if (grown > 0)

@@ -125,14 +125,17 @@ static void thin_pool_take_back(struct thin_pool *pool, const struct made *made)
 {
     char name[DEVICE_NAME];
 
+    bool held = pool->owner >= 0;
+    int error = 0;
+
     scoped_close_(&pool->owner);
     pool->owner = -1;
-    int error = 0;
-    if (made->device) {
+    if (held || made->device) { /* or its owner could not deactivate the pool */
         name_part(pool->name, "label", name);
         device_remove(name, false);
-        error = device_remove(pool->name, false);
     }
+    if (made->device)
+        error = device_remove(pool->name, false);
     if (error != 0) /* with its files the next start goes on from where this one came to */
         log_warn("take back the thin pool %s: %s", pool->name, strerrordesc_np(-error));
     else if (made->files)

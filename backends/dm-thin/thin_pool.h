@@ -55,8 +55,9 @@ struct thin_pool {
     uint64_t base_mapped; /* blocks of the base volume */
     struct inventory inventory;
     atomic_bool surveyed; /* the inventory is what the pool has: nobody listed volumes since open */
-    pthread_mutex_t checks; /* a pool keeps one metadata snapshot at a time */
-    pthread_mutex_t growth; /* of the pool's files */
+    pthread_mutex_t checks;  /* a pool keeps one metadata snapshot at a time */
+    pthread_mutex_t growth;  /* of the pool's files */
+    atomic_bool growth_told; /* that the metadata could not grow; until they can */
     /* Between looking for a volume's device and making it, by its number: the kernel lets several
      * devices be made at once, and each waits for tens of milliseconds. */
     pthread_mutex_t activations[THIN_ACTIVATIONS];

@@ -221,6 +221,8 @@ int volume_remove(struct thin_pool *pool, uint64_t id, const atomic_bool *cancel
     }
     if (error == 0 && state.exists)
         error = device_remove(name, false);
+    else if (error == 0)
+        device_forget(name);
     STEP("dm-thin.device-removed");
     if (error == 0 && cancelled)
         return refuse(why, CONDITION_CANCELLED, "the removal of volume %" PRIu64 " was cancelled",

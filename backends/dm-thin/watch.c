@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -45,18 +47,27 @@ static void watch_tell(struct thin_pool *pool, enum thin_level level, const stru
     watch->told = level;
 }
 
-/* Where growth does not help (no disk, as large as can be), it is not tried again and again. */
+static int64_t watch_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* Where growth did not help (no disk, as large as can be) it is tried by the clock, and not again
+ * at each event: there may be room by then. */
 static void watch_grow(struct thin_pool *pool, struct line_pool_status *status)
 {
     struct watch *watch = &pool->watch;
 
     if (status->mode > LINE_OUT_OF_METADATA || !thin_pool_metadata_scarce(status) ||
-        watch->stuck == status->metadata_total)
+        watch_now_ms() < watch->stuck_until)
         return;
-    if (!grow_metadata(pool))
-        watch->stuck = status->metadata_total;
-    else
+    if (grow_metadata(pool))
         (void)thin_pool_look(pool, status, NULL);
+    else
+        watch->stuck_until = watch_now_ms() + WATCH_CLOCK_MS - WATCH_PAUSE_MS;
 }
 
 static void watch_look(struct thin_pool *pool)

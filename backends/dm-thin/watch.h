@@ -24,9 +24,9 @@ struct watch {
     int stop; /* an eventfd: the thread is to end */
     atomic_uint_least64_t times_low;
     /* the thread's own */
-    int events;     /* of event_open() */
-    unsigned told;  /* enum thin_level: the worst in the log since the pool was well */
-    uint64_t stuck; /* size of metadata, in blocks, that could not be made larger; 0: none */
+    int events;          /* of event_open() */
+    unsigned told;       /* enum thin_level: the worst in the log since the pool was well */
+    int64_t stuck_until; /* ms (CLOCK_MONOTONIC): metadata could not grow; 0 for that it could */
 };
 
 int watch_start(struct thin_pool *pool, struct reason *why);

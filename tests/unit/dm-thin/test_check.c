@@ -113,6 +113,23 @@ static void damage_is_found(void **state)
     assert_idle_finds(rig, false, "thin_repair -i /dev/shm/");
 }
 
+static void metadata_that_are_lost_are_not_called_sound(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t block[METADATA_BLOCK] = {0};
+    struct reason why = {0};
+
+    rig_must(ops->create(rig->backend, 1, &why));
+    rig_stop(rig);
+    rig_reboot(rig);
+    write_block(rig, 0, block);
+    assert_idle_finds(rig, false, "was in use, and its metadata on ");
+    scoped_fd int file =
+        openat(rig->options.root, "thin-pool/metadata", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    assert_int_equal(ftruncate(file, 512), 0);
+    assert_idle_finds(rig, false, "end after 512 bytes");
+}
+
 static void a_mark_of_the_kernels_is_told(void **state)
 {
     struct rig *rig = *state;
@@ -148,6 +165,7 @@ int main(void)
         TEST(a_check_nobody_waits_for_ends),
         TEST(a_pool_that_is_not_active_is_examined),
         TEST(damage_is_found),
+        TEST(metadata_that_are_lost_are_not_called_sound),
         TEST(a_mark_of_the_kernels_is_told),
         BARE(a_pool_that_was_never_made_is_not_found),
     };
