@@ -19,9 +19,9 @@
  * removal elsewhere.
  *
  * What is entered from a folder ends the reading of it. It goes on from there afterwards: ext4
- * keeps the blocks of a folder whose names are gone, and reading over them for each of a million
- * folders takes half an hour. Where it went on once, it is read once more from the start before it
- * counts as empty, since a place in one reading need not be one in another (telldir(3)).
+ * keeps the blocks of a folder whose names are gone, and to read over them for each of 80,000
+ * folders took 42 s instead of 14. Where it went on once, it is read once more from the start
+ * before it counts as empty, since a place in one reading need not be one in another (telldir(3)).
  */
 
 struct remove_level {
