@@ -21,6 +21,13 @@
 #define CHECK_READ (256u * 1024) /* bytes of a file at a time */
 #define CHECK_WHAT 256           /* of a sentence */
 
+/* Where a hard link of the layer leads, and what it says of that. */
+struct link {
+    uint64_t device, inode;
+    uint32_t mode, uid, gid;
+    uint32_t padding; /* 0: these are compared as bytes */
+};
+
 struct check {
     struct path_root root;
     const atomic_bool *cancel, *gone;
@@ -30,6 +37,8 @@ struct check {
     size_t length;
     uint32_t *records; /* where they start, in the order of names; of one name the last alone */
     size_t count;
+    struct link *links; /* sorted; NULL until they are needed */
+    size_t link_count;
     uint8_t *buffer; /* CHECK_READ */
 };
 
@@ -279,34 +288,64 @@ static int open_name(const struct check *check, struct bytes name, char path[sta
     return path_open(&check->root, path, O_PATH);
 }
 
-/* Whether the name at AT leads to the inode that STATUS is of. */
-static bool is_same(const struct check *check, uint32_t at, const struct stat *status)
+/* By inode, then by what its mode and owner are to be. */
+static int compare_links(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct link));
+}
+
+/* Lists the hard links of the layer, once, since each must be opened to know its inode. */
+static int list_links(struct check *check, struct reason *why)
 {
     char path[PATH_ROOM];
-    scoped_fd int fd = open_name(check, name_at(check, at), path);
-    struct stat other;
 
-    return fd >= 0 && fstat(fd, &other) == 0 && other.st_dev == status->st_dev &&
-           other.st_ino == status->st_ino;
+    check->links = calloc(check->count, sizeof(*check->links));
+    if (!check->links)
+        return failure(why, ENOMEM, "list the hard links of a layer");
+    for (size_t i = 0; i < check->count; i++) {
+        const struct manifest_record record = record_at(check, check->records[i]);
+        struct stat status;
+
+        if (record.type != ENTRY_HARDLINK || record.what != MANIFEST_PUT)
+            continue;
+        scoped_fd int fd = open_name(check, name_at(check, check->records[i]), path);
+        int result = is_to_stop(check, why);
+        if (result)
+            return result;
+        if (fd >= 0 && fstat(fd, &status) == 0)
+            check->links[check->link_count++] = (struct link){
+                .device = status.st_dev,
+                .inode = status.st_ino,
+                .mode = record.mode,
+                .uid = record.uid,
+                .gid = record.gid,
+            };
+    }
+    qsort(check->links, check->link_count, sizeof(*check->links), compare_links);
+    return 0;
 }
 
 /* An inode with several names may have got its mode and owner by any of them: hard links are
- * entries with a mode and an owner, too. Asked only when something differs. */
-static bool has_from_link(const struct check *check, const struct stat *status)
+ * entries with a mode and an owner, too: *FROM_LINK. Asked only when something differs. */
+static int look_at_links(struct check *check, const struct stat *status, bool *from_link,
+                         struct reason *why)
 {
-    if (S_ISDIR(status->st_mode) || status->st_nlink < 2)
-        return false;
-    for (size_t i = 0; i < check->count; i++) {
-        const struct manifest_record record = record_at(check, check->records[i]);
+    const struct link wanted = {
+        .device = status->st_dev,
+        .inode = status->st_ino,
+        .mode = status->st_mode & 07777,
+        .uid = status->st_uid,
+        .gid = status->st_gid,
+    };
 
-        if (is_to_stop(check, NULL))
-            return true; /* the caller ends at the next name */
-        if (record.type == ENTRY_HARDLINK && record.what == MANIFEST_PUT &&
-            record.mode == (status->st_mode & 07777) && record.uid == status->st_uid &&
-            record.gid == status->st_gid && is_same(check, check->records[i], status))
-            return true;
-    }
-    return false;
+    *from_link = false;
+    if (S_ISDIR(status->st_mode) || status->st_nlink < 2)
+        return 0;
+    int result = check->links ? 0 : list_links(check, why);
+    *from_link = !result && check->link_count > 0 &&
+                 bsearch(&wanted, check->links, check->link_count, sizeof(*check->links),
+                         compare_links) != NULL;
+    return result;
 }
 
 /* chown(2) leaves an owner as it is for -1. */
@@ -322,15 +361,18 @@ static bool is_device(const struct manifest_record *record, dev_t device)
            (record->device_minor & 0xfffff) == minor(device);
 }
 
-static int compare_metadata(const struct check *check, struct bytes name, const struct stat *status,
+static int compare_metadata(struct check *check, struct bytes name, const struct stat *status,
                             const struct manifest_record *record, struct reason *why)
 {
     bool mode = S_ISLNK(status->st_mode) || record->mode == (status->st_mode & 07777);
     bool owner = is_owner(record->uid, status->st_uid) && is_owner(record->gid, status->st_gid);
-    int result = 0;
+    bool from_link;
 
-    if (record->mode == MANIFEST_ANY_MODE || (mode && owner) || has_from_link(check, status))
+    if (record->mode == MANIFEST_ANY_MODE || (mode && owner))
         return 0;
+    int result = look_at_links(check, status, &from_link, why);
+    if (result || from_link)
+        return result;
     if (!mode)
         result = differs(check, name, why, "its mode is %04o, not %04" PRIo32,
                          (unsigned)(status->st_mode & 07777), record->mode);
@@ -417,7 +459,7 @@ static int look_for_others(const struct check *check, const char *path, struct r
     return result;
 }
 
-static int compare_put(const struct check *check, uint32_t at, const char *path, int fd,
+static int compare_put(struct check *check, uint32_t at, const char *path, int fd,
                        struct reason *why)
 {
     const struct manifest_record record = record_at(check, at);
@@ -438,7 +480,7 @@ static int compare_put(const struct check *check, uint32_t at, const char *path,
     return result;
 }
 
-static int compare(const struct check *check, uint32_t at, struct reason *why)
+static int compare(struct check *check, uint32_t at, struct reason *why)
 {
     struct bytes name = name_at(check, at);
     char path[PATH_ROOM];
@@ -466,6 +508,7 @@ int manifest_check(int manifest, int tree, const atomic_bool *cancel, const atom
     path_root_init(&check.root, tree);
     for (size_t i = 0; !result && *complete && i < check.count; i++)
         result = compare(&check, check.records[i], why);
+    free(check.links);
     free(check.records);
     free(check.buffer);
     free(check.bytes);
