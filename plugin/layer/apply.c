@@ -307,19 +307,11 @@ static int apply_file_data(struct apply *apply, const struct entry *entry,
 static int apply_file(struct apply *apply, struct directory *parent, const char *base,
                       const struct entry *entry, struct tar_reader *reader, struct reason *why)
 {
-    const struct metadata metadata = apply_metadata(apply, parent, entry);
     const struct io_file file = {
         .name = base,
-        .mode = metadata.mode,
-        .uid = metadata.uid,
-        .gid = metadata.gid,
-        .plain_owner = metadata.plain_owner,
-        .plain_mode = metadata.plain_mode,
         .size = entry->size,
         .early = apply->early && entry->size >= APPLY_EARLY,
-        .times = {metadata.times[0], metadata.times[1]},
-        .xattrs = metadata.xattrs,
-        .xattr_count = metadata.xattr_count,
+        .metadata = apply_metadata(apply, parent, entry),
     };
     uint64_t sum = CONTENT_SUM_EMPTY;
     int result = apply_clear(apply, parent, base, why);

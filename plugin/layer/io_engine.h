@@ -14,12 +14,11 @@
 
 #include "base/result.h"
 #include "layer/chunk.h"
-#include "layer/entry.h"
+#include "layer/metadata.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 struct io_engine_handle;
 
@@ -28,16 +27,19 @@ struct io_engine_handle;
 struct io_file {
     int directory;    /* open directory fd; stays open until drain() */
     const char *name; /* one component; nothing of that name is there */
-    uint32_t mode;    /* 07777 bits as they shall be in the end */
-    uint32_t uid, gid;
-    bool plain_owner; /* a new file in DIRECTORY is owned as wanted: no chown */
-    bool plain_mode;  /* a new file in DIRECTORY keeps the MODE it is opened with: no chmod */
     uint64_t size;
-    bool early;               /* a hint: start to write it back at once, all is synced at the end */
-    struct timespec times[2]; /* access, modification; as utimensat(2) takes them */
-    const struct entry_xattr *xattrs;
-    size_t xattr_count;
+    bool early; /* a hint: start to write it back at once, all is synced at the end */
+    /* As it shall be in the end. "Plain": a new file in DIRECTORY is owned so, and keeps the mode
+     * that it is opened with. */
+    struct metadata metadata;
 };
+
+/* The mode to open a new file with: set-ID bits come last, since a change of owner would take them
+ * away again. */
+static inline uint32_t io_file_mode(const struct io_file *file)
+{
+    return file->metadata.plain_mode ? file->metadata.mode : file->metadata.mode & 0777;
+}
 
 struct io_engine {
     const char *name; /* "io_uring", "plain"; as --io-engine takes it */

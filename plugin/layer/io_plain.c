@@ -44,11 +44,8 @@ static void io_plain_close(struct io_engine_handle *handle)
 static int io_plain_begin(struct io_engine_handle *handle, const struct io_file *file,
                           struct reason *why)
 {
-    /* Set-ID bits come last: a change of owner would take them away again. */
-    uint32_t mode = file->plain_mode ? file->mode : file->mode & 0777;
-
     handle->fd = openat(file->directory, file->name,
-                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+                        O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, io_file_mode(file));
     if (handle->fd < 0)
         return io_error(why, errno, "make the file", file->name);
     handle->file = file;
@@ -79,22 +76,12 @@ static int io_plain_write(struct io_engine_handle *handle, struct chunk *chunk, 
 static int io_plain_end(struct io_engine_handle *handle, struct reason *why)
 {
     const struct io_file *file = handle->file;
-    const struct metadata metadata = {
-        .mode = file->mode,
-        .uid = file->uid,
-        .gid = file->gid,
-        .times = {file->times[0], file->times[1]},
-        .xattrs = file->xattrs,
-        .xattr_count = file->xattr_count,
-        .plain_owner = file->plain_owner,
-        .plain_mode = file->plain_mode,
-    };
     int fd = handle->fd;
     int result;
 
     if (handle->end < file->size && ftruncate(fd, (off_t)file->size) < 0)
         return io_error(why, errno, "set the size of", file->name);
-    result = metadata_put(fd, file->name, &metadata, why);
+    result = metadata_put(fd, file->name, &file->metadata, why);
     if (result)
         return result;
     /* The outcome is of no interest: it is the sync at the end that counts. */

@@ -83,11 +83,9 @@ static void uring_queue(struct io_engine_handle *handle, struct uring_file *file
     uint64_t tag = (uint64_t)slot * URING_STEPS;
     struct io_ring *ring = &handle->ring;
 
-    /* Set-ID bits come last: a change of owner would take them away again. */
     if (!file->opened)
         io_ring_open(ring, slot, file->file.directory, file->name,
-                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                     file->file.plain_mode ? file->file.mode : file->file.mode & 0777,
+                     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, io_file_mode(&file->file),
                      tag + URING_OPEN, false);
     for (unsigned i = 0; i < file->piece_count; i++) {
         const struct uring_piece *piece = &file->pieces[i];
@@ -108,17 +106,8 @@ static void uring_queue(struct io_engine_handle *handle, struct uring_file *file
 static int uring_finish(struct io_engine_handle *handle, struct uring_file *file,
                         struct reason *why)
 {
-    const struct metadata metadata = {
-        .mode = file->file.mode,
-        .uid = file->file.uid,
-        .gid = file->file.gid,
-        .times = {file->file.times[0], file->file.times[1]},
-        .xattrs = file->file.xattrs,
-        .xattr_count = file->file.xattr_count,
-        .plain_owner = file->file.plain_owner,
-        .plain_mode = file->file.plain_mode,
-    };
-    int result = metadata_put_at(file->file.directory, file->name, ENTRY_FILE, &metadata, why);
+    int result =
+        metadata_put_at(file->file.directory, file->name, ENTRY_FILE, &file->file.metadata, why);
 
     file->opened = file->ended = false;
     file->next_free = handle->free;
@@ -340,7 +329,7 @@ static int uring_end(struct io_engine_handle *handle, struct reason *why)
     if (handle->queued >= URING_BATCH)
         result = uring_turn(handle, 0, why);
     /* Attributes are too rare to be copied. */
-    while (!result && file->file.xattr_count > 0 && file->ended)
+    while (!result && file->file.metadata.xattr_count > 0 && file->ended)
         result = uring_turn(handle, 1, why);
     return result;
 }

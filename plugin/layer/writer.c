@@ -39,7 +39,7 @@ struct writer_message {
     struct directory *directory; /* with a reference; when it begins */
     struct io_file file;         /* when it begins; its name is NAME */
     char name[NAME_MAX + 1];
-    void *attributes; /* memory behind file.xattrs, of ATTRIBUTES_SIZE bytes */
+    void *attributes; /* memory behind file.metadata.xattrs, of ATTRIBUTES_SIZE bytes */
     size_t attributes_size;
 
     struct chunk *chunk; /* with a reference; NULL: no data */
@@ -437,13 +437,14 @@ static int writer_copy_attributes(struct writer_pool *pool, const struct io_file
                                   struct reason *why)
 {
     struct writer_message *next = &pool->next;
+    const struct metadata *metadata = &file->metadata;
     struct entry_xattr *copies;
-    size_t size = file->xattr_count * sizeof(*file->xattrs);
+    size_t size = metadata->xattr_count * sizeof(*metadata->xattrs);
     uint8_t *at;
     int result = 0;
 
-    for (size_t i = 0; i < file->xattr_count; i++)
-        size += strlen(file->xattrs[i].name) + 1 + file->xattrs[i].length;
+    for (size_t i = 0; i < metadata->xattr_count; i++)
+        size += strlen(metadata->xattrs[i].name) + 1 + metadata->xattrs[i].length;
     if (atomic_load(&pool->attributes) + size > WRITER_ATTRIBUTES)
         result = writer_pool_wait(pool, writer_pool_all(pool), why);
     if (result)
@@ -452,9 +453,9 @@ static int writer_copy_attributes(struct writer_pool *pool, const struct io_file
     if (!copies)
         return failure(why, ENOMEM, "cannot keep the attributes of %s",
                        quoted(bytes_of(file->name)));
-    at = (uint8_t *)(copies + file->xattr_count);
-    for (size_t i = 0; i < file->xattr_count; i++) {
-        const struct entry_xattr *from = &file->xattrs[i];
+    at = (uint8_t *)(copies + metadata->xattr_count);
+    for (size_t i = 0; i < metadata->xattr_count; i++) {
+        const struct entry_xattr *from = &metadata->xattrs[i];
         size_t name = strlen(from->name) + 1;
 
         copies[i] = (struct entry_xattr){memcpy(at, from->name, name), at + name, from->length};
@@ -462,7 +463,7 @@ static int writer_copy_attributes(struct writer_pool *pool, const struct io_file
             memcpy(at + name, from->value, from->length);
         at += name + from->length;
     }
-    next->file.xattrs = copies;
+    next->file.metadata.xattrs = copies;
     next->attributes = copies;
     next->attributes_size = size;
     atomic_fetch_add(&pool->attributes, size);
@@ -489,7 +490,7 @@ int writer_pool_begin(struct writer_pool *pool, struct directory *directory,
     next->chunk = NULL;
     next->length = 0;
     memcpy(next->name, file->name, length + 1);
-    if (file->xattr_count > 0) {
+    if (file->metadata.xattr_count > 0) {
         result = writer_copy_attributes(pool, file, why);
         if (result)
             return result;

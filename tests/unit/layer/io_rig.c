@@ -71,11 +71,11 @@ struct io_file io_rig_file(const struct io_rig *rig, const char *name, uint64_t 
     return (struct io_file){
         .directory = rig->folder,
         .name = name,
-        .mode = 0644,
-        .plain_owner = true,
-        .plain_mode = true,
         .size = size,
-        .times = {{1000000001, 123456789}, {1000000000, 987654321}},
+        .metadata = {.mode = 0644,
+                     .plain_owner = true,
+                     .plain_mode = true,
+                     .times = {{1000000001, 123456789}, {1000000000, 987654321}}},
     };
 }
 

@@ -43,7 +43,7 @@ static void a_small_file_has_its_bytes_and_its_times(void **state)
     struct io_file file = io_rig_file(rig, "small", 1234);
     struct stat status;
 
-    file.mode = 0400;
+    file.metadata.mode = 0400;
     io_rig_must(rig, io_rig_make_now(rig, &file));
     status = io_rig_stat(rig, "small");
     assert_int_equal(status.st_size, 1234);
@@ -83,7 +83,7 @@ static void many_files_in_several_folders_are_all_there(void **state)
 
         snprintf(name, sizeof(name), "file-%d", i); /* the engine keeps no pointer to it */
         file.directory = folders[i % 3];
-        file.times[1].tv_nsec = i;
+        file.metadata.times[1].tv_nsec = i;
         io_rig_must(rig, io_rig_make(rig, &file));
     }
     io_rig_must(rig, rig->engine->drain(rig->handle, &rig->why));
@@ -195,11 +195,11 @@ static void owner_and_set_id_bits_are_kept(void **state)
         struct stat status;
 
         snprintf(name, sizeof(name), "owned-%u", i);
-        file.plain_owner = false;
-        file.plain_mode = !(cases[i].mode & 06000);
-        file.mode = cases[i].mode;
-        file.uid = cases[i].uid;
-        file.gid = cases[i].gid;
+        file.metadata.plain_owner = false;
+        file.metadata.plain_mode = !(cases[i].mode & 06000);
+        file.metadata.mode = cases[i].mode;
+        file.metadata.uid = cases[i].uid;
+        file.metadata.gid = cases[i].gid;
         io_rig_must(rig, io_rig_make_now(rig, &file));
         status = io_rig_stat(rig, name);
         assert_int_equal(status.st_mode & 07777, cases[i].mode);
@@ -229,11 +229,11 @@ static void attributes_outlive_the_owner_and_decide_over_the_mode(void **state)
     uint8_t found[64];
     char path[96];
 
-    file.plain_owner = file.plain_mode = false;
-    file.mode = 0670;
-    file.uid = 1000;
-    file.xattrs = xattrs;
-    file.xattr_count = 2;
+    file.metadata.plain_owner = file.metadata.plain_mode = false;
+    file.metadata.mode = 0670;
+    file.metadata.uid = 1000;
+    file.metadata.xattrs = xattrs;
+    file.metadata.xattr_count = 2;
     io_rig_must(rig, engine->begin(rig->handle, &file, &rig->why));
     io_rig_must(rig, engine->write(rig->handle, rig->chunk, rig->chunk->data, 10, 0, &rig->why));
     io_rig_must(rig, engine->end(rig->handle, &rig->why));

@@ -199,8 +199,8 @@ static void a_failure_says_what_was_done_to_which_file(void **state)
     } cases[] = {
         {FAULT_OPEN, EMFILE, -EMFILE, "cannot make the file \"second\""},
         {FAULT_WRITE, EDQUOT, CONDITION_EXHAUSTED, "cannot write the file \"second\""},
-        {FAULT_TRUNCATE, EIO, -EIO, "cannot set the size of \"second\""},
-        {FAULT_CLOSE, EIO, -EIO, "cannot close the file \"second\""},
+        {FAULT_TRUNCATE, EIO, CONDITION_UNAVAILABLE, "cannot set the size of \"second\""},
+        {FAULT_CLOSE, EIO, CONDITION_UNAVAILABLE, "cannot close the file \"second\""},
     };
 
     (void)state;

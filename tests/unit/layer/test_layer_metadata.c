@@ -204,7 +204,7 @@ static void attributes_that_fail_say_which(void **state)
         {ERANGE, CONDITION_INVALID, "is none that the kernel takes"},
         {EINVAL, CONDITION_INVALID, "is none that the kernel takes"},
         {EDQUOT, CONDITION_EXHAUSTED, "attribute \"user.a\": "},
-        {EIO, -EIO, "attribute \"user.a\": "},
+        {EIO, CONDITION_UNAVAILABLE, "attribute \"user.a\": "},
         {EPERM, -EPERM, "attribute \"user.a\": "}, /* it is no special file */
         {EOPNOTSUPP, 0, ""},
     };

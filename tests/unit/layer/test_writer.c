@@ -100,9 +100,10 @@ static int liar_begin(struct io_engine_handle *handle, const struct io_file *fil
     handle->file = file;
     handle->seen = 0;
     handle->sum = 0;
-    for (size_t i = 0; i < file->xattr_count; i++)
-        liar_misused(file->xattrs[i].length < 1 ||
-                     file->xattrs[i].value[0] != (uint8_t)file->xattrs[i].name[0]);
+    for (size_t i = 0; i < file->metadata.xattr_count; i++)
+        liar_misused(file->metadata.xattrs[i].length < 1 ||
+                     file->metadata.xattrs[i].value[0] !=
+                         (uint8_t)file->metadata.xattrs[i].name[0]);
     return liar_call("begin", why);
 }
 
@@ -134,7 +135,7 @@ static int liar_end(struct io_engine_handle *handle, struct reason *why)
     liar.waiting--;
     liar.files++;
     liar.bytes += handle->seen;
-    liar.seconds += file ? (uint64_t)file->times[1].tv_sec : 0;
+    liar.seconds += file ? (uint64_t)file->metadata.times[1].tv_sec : 0;
     pthread_mutex_unlock(&liar.lock);
     return liar_call("end", why);
 }
@@ -306,7 +307,7 @@ static void *make_many(void *argument)
     struct rig *rig = argument;
 
     for (unsigned i = 0; i < 1000; i++) {
-        const struct io_file file = {.name = "file", .times = {{0}, {.tv_sec = i}}};
+        const struct io_file file = {.name = "file", .metadata.times = {{0}, {.tv_sec = i}}};
 
         if (writer_pool_begin(rig->writers, rig->folders[0], &file, &rig->why) ||
             writer_pool_end(rig->writers, &rig->why))
@@ -452,7 +453,7 @@ static void a_pool_may_end_at_any_moment(void **state)
     for (unsigned step = 0; step < 6; step++) {
         const struct entry_xattr xattr = {"user.x", (const uint8_t *)"u", 1};
         const struct io_file file = {
-            .name = "file", .size = 2000, .xattrs = &xattr, .xattr_count = 1};
+            .name = "file", .size = 2000, .metadata = {.xattrs = &xattr, .xattr_count = 1}};
         struct chunk *chunk = chunk_take(rig->chunks);
 
         liar.late = true;
@@ -489,7 +490,8 @@ static void attributes_are_copied_and_bounded(void **state)
     for (unsigned i = 0; i < 64; i++) {
         const struct entry_xattr xattrs[] = {{name, value, sizeof(value)},
                                              {"v", (uint8_t *)"v", 1}};
-        const struct io_file file = {.name = "file", .xattrs = xattrs, .xattr_count = 2};
+        const struct io_file file = {.name = "file",
+                                     .metadata = {.xattrs = xattrs, .xattr_count = 2}};
 
         name[0] = (char)('a' + i % 26);
         value[0] = (uint8_t)name[0];
@@ -507,7 +509,7 @@ static void too_many_attributes_wait_for_those_on_their_way(void **state)
     struct rig *rig = *state;
     static uint8_t value[3 * 1024 * 1024] = "u";
     const struct entry_xattr xattr = {"user.x", value, sizeof(value)};
-    const struct io_file file = {.name = "file", .xattrs = &xattr, .xattr_count = 1};
+    const struct io_file file = {.name = "file", .metadata = {.xattrs = &xattr, .xattr_count = 1}};
 
     start(rig, 2);
     for (unsigned i = 1; i < 20; i++) {
