@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/dm-thin/metadata.h"
 #include "backends/dm-thin/pool_files.h"
+#include "backends/dm-thin/survey.h"
 #include "backends/dm-thin/thin_pool.h"
 #include "backends/loop.h"
 #include "backends/presence.h"
 #include "backends/tool.h"
 #include "backends/verdict.h"
 #include "base/bytes.h"
-#include "base/log.h"
 #include "base/scoped.h"
 
 #include <errno.h>
@@ -59,19 +59,12 @@ static int check_snapshot(struct thin_pool *pool, const atomic_bool *cancel,
     if (metadata < 0)
         return failure(why, errno, "open the metadata device %s of the thin pool %s",
                        pool->metadata, pool->name);
-    error = thin_pool_tell(pool, "reserve_metadata_snap");
-    if (error == -EBUSY) { /* left by a check that was killed; others are kept out by the lock */
-        thin_pool_tell(pool, "release_metadata_snap");
-        error = thin_pool_tell(pool, "reserve_metadata_snap");
-    }
+    error = survey_hold(pool->name, &pool->messages);
     if (error != 0)
         return thin_pool_failure(pool, why, -error, "keep the metadata of the thin pool %s still",
                                  pool->name);
     result = tool_ask(active_arguments, metadata, ADVICE, cancel, &end, why);
-    error = thin_pool_tell(pool, "release_metadata_snap");
-    if (error != 0)
-        log_warn("give back the metadata snapshot of the thin pool %s: %s", pool->name,
-                 strerrordesc_np(-error));
+    survey_let_go(pool->name, &pool->messages);
     return result ? result : check_judge(&end, pool->name, pool->metadata, verdict, why);
 }
 

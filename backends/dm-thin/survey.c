@@ -111,11 +111,14 @@ static int survey_from(struct survey *survey, uint64_t number, struct reason *wh
     return survey_node(survey, superblock.details_root, 0, why);
 }
 
-static int survey_status(const char *pool, struct line_pool_status *status, struct reason *why)
+int survey_status(const char *pool, struct line_pool_status *status, struct reason *why)
 {
     char line[DEVICE_LINE];
     int error = device_status(pool, line, NULL, NULL);
 
+    if (error == -ENXIO)
+        return refuse(why, CONDITION_UNAVAILABLE,
+                      "the thin pool %s is not active any more: restart cowsnapd", pool);
     if (error != 0)
         return failure(why, -error, "status of the thin pool %s", pool);
     if (!line_parse_pool_status(line, status))
@@ -134,6 +137,27 @@ static int survey_send(const char *pool, pthread_mutex_t *messages, const char *
     return error;
 }
 
+int survey_hold(const char *pool, pthread_mutex_t *messages)
+{
+    int error = survey_send(pool, messages, "reserve_metadata_snap");
+
+    if (error == -EBUSY) {
+        log_info("thin pool %s: giving back a metadata snapshot that was left", pool);
+        survey_send(pool, messages, "release_metadata_snap");
+        error = survey_send(pool, messages, "reserve_metadata_snap");
+    }
+    return error;
+}
+
+void survey_let_go(const char *pool, pthread_mutex_t *messages)
+{
+    int error = survey_send(pool, messages, "release_metadata_snap");
+
+    if (error != 0)
+        log_warn("give back the metadata snapshot of the thin pool %s: %s", pool,
+                 strerrordesc_np(-error));
+}
+
 int survey_pool(const char *pool, const char *metadata, pthread_mutex_t *messages,
                 survey_visit *visit, void *context, struct reason *why)
 {
@@ -150,21 +174,14 @@ int survey_pool(const char *pool, const char *metadata, pthread_mutex_t *message
     if (status.mode >= LINE_OUT_OF_METADATA)
         return survey_from(&survey, 0, why); /* nothing changes it now */
 
-    if (status.held) {
-        log_info("thin pool %s: giving back a metadata snapshot that was left", pool);
-        survey_send(pool, messages, "release_metadata_snap");
-    }
-    int error = survey_send(pool, messages, "reserve_metadata_snap");
+    int error = survey_hold(pool, messages);
     STEP("dm-thin.metadata-held");
     if (error != 0)
         return failure(why, -error, "keep the metadata of the thin pool %s still", pool);
     result = survey_status(pool, &status, why);
     if (result == 0)
         result = survey_from(&survey, status.held_root, why);
-    error = survey_send(pool, messages, "release_metadata_snap");
-    if (error != 0)
-        log_warn("give back the metadata snapshot of the thin pool %s: %s", pool,
-                 strerrordesc_np(-error));
+    survey_let_go(pool, messages);
     return result;
 }
 

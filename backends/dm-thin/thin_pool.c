@@ -71,14 +71,6 @@ int thin_pool_message(struct thin_pool *pool, const char *format, ...)
     return error;
 }
 
-int thin_pool_tell(struct thin_pool *pool, const char *message)
-{
-    pthread_mutex_lock(&pool->messages);
-    int error = device_message(pool->name, message);
-    pthread_mutex_unlock(&pool->messages);
-    return error;
-}
-
 int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message)
 {
     uint64_t wanted = pool->label.transaction + thin_epoch(id);

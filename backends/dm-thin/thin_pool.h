@@ -85,9 +85,6 @@ void thin_pool_close(struct thin_pool *pool);
 int thin_pool_message(struct thin_pool *pool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* The same for one that changes no volume: whether it was committed is not asked. */
-int thin_pool_tell(struct thin_pool *pool, const char *message);
-
 /* The same for a message that makes the volume ID: with the pool's transaction id as the number
  * wants it (inventory.h). */
 int thin_pool_message_for(struct thin_pool *pool, uint64_t id, const char *message);

@@ -2,6 +2,7 @@
 #include "backends/dm-thin/grow.h"
 #include "backends/dm-thin/metadata.h"
 #include "backends/dm-thin/pool_files.h"
+#include "backends/dm-thin/survey.h"
 #include "backends/dm-thin/thin_pool.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -28,18 +29,7 @@
 int thin_pool_look(const struct thin_pool *pool, struct line_pool_status *status,
                    struct reason *why)
 {
-    char line[DEVICE_LINE];
-    int error = device_status(pool->name, line, NULL, NULL);
-
-    if (error == -ENXIO)
-        return refuse(why, CONDITION_UNAVAILABLE,
-                      "the thin pool %s is not active any more: restart cowsnapd", pool->name);
-    if (error != 0)
-        return failure(why, -error, "status of the thin pool %s", pool->name);
-    if (!line_parse_pool_status(line, status))
-        return failure(why, EPROTO, "the kernel's status of the thin pool %s reads %s", pool->name,
-                       quoted(bytes_of(line)));
-    return 0;
+    return survey_status(pool->name, status, why);
 }
 
 static uint64_t thin_pool_reserve(uint64_t blocks, uint64_t block_sectors)
