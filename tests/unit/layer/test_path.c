@@ -289,24 +289,6 @@ static void random_name(char *name, bool dots)
     }
 }
 
-static void random_tree(struct tree_rig *rig, bool dots)
-{
-    char name[64], target[64];
-
-    for (int i = 0; i < 30; i++) {
-        const char *at = name;
-
-        random_name(name, false);
-        random_name(target, dots);
-        while (*at == '/')
-            at++;
-        if (random_below(2) == 0)
-            mkdirat(rig->fd, at, 0755);
-        else
-            (void)!symlinkat(target, rig->fd, at);
-    }
-}
-
 /* openat2(2) within the tree; the errno, negative, when it fails. EAGAIN: somebody renamed or
  * mounted something just then, anywhere. */
 static int open_in_root(int fd, const char *name, unsigned flags)
@@ -318,6 +300,29 @@ static int open_in_root(int fd, const char *name, unsigned flags)
         opened = (int)syscall(SYS_openat2, fd, name, &how, sizeof(how));
     while (opened < 0 && errno == EAGAIN);
     return opened < 0 ? -errno : opened;
+}
+
+/* Through links as well, which lead anywhere: within the tree. */
+static void random_tree(struct tree_rig *rig, bool dots)
+{
+    char name[64], target[64];
+
+    for (int i = 0; i < 30; i++) {
+        random_name(name, false);
+        random_name(target, dots);
+        char *base = strrchr(name, '/');
+        if (base)
+            *base++ = '\0';
+        scoped_fd int folder =
+            base && name[0] ? open_in_root(rig->fd, name, O_DIRECTORY) : dup(rig->fd);
+        bool directory = random_below(2) == 0;
+        if (folder < 0)
+            continue;
+        if (directory)
+            mkdirat(folder, base ? base : name, 0755);
+        else
+            (void)!symlinkat(target, folder, base ? base : name);
+    }
 }
 
 /* ---- what containerd would do: continuity's fs.RootPath, word by word ---- */
