@@ -65,7 +65,9 @@ static bool is_fitting(const struct turn_call *call, int result, enum shim_kind 
     if (kind == SHIM_MEMORY)
         return result == -ENOMEM || result == CONDITION_EXHAUSTED ||
                result == CONDITION_UNAVAILABLE;
-    return result < 0 || result == CONDITION_EXHAUSTED || (result == CONDITION_INVALID && !error);
+    return result < 0 || result == CONDITION_EXHAUSTED ||
+           (result == CONDITION_UNAVAILABLE && error == EIO) ||
+           (result == CONDITION_INVALID && !error);
 }
 
 struct expected {
