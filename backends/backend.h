@@ -142,7 +142,8 @@ struct backend_ops {
     int (*create)(struct backend *backend, uint64_t id, struct reason *why);
 
     /* A writable copy-on-write clone of PARENT, which is complete and no longer written to, with
-     * what was nested in it. Otherwise as create(). */
+     * what was nested in it. CONDITION_PRECONDITION: of this parent no clone can be made.
+     * Otherwise as create(). */
     int (*clone)(struct backend *backend, uint64_t id, uint64_t parent, struct reason *why);
 
     /* Ends a volume and all inside it, also volumes that a container nested in it. One that is not
@@ -167,8 +168,9 @@ struct backend_ops {
     /* May be absent: open_root() does. The same to read only, beside others who do. */
     int (*open_read)(struct backend *backend, uint64_t id, int *directory, struct reason *why);
 
-    /* May be absent. After syncfs(2) of the folder of open_root() has succeeded: whether the pool
-     * kept what was written. CONDITION_UNAVAILABLE: it could not, and says why. */
+    /* May be absent. After syncfs(2) of the folder of open_root() has succeeded, or something there
+     * has failed: whether the pool kept what was written. CONDITION_UNAVAILABLE: it could not, and
+     * says why. */
     int (*confirm)(struct backend *backend, uint64_t id, struct reason *why);
 
     /* All that was written to the volume until now survives a loss of power. */

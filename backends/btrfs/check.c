@@ -65,6 +65,7 @@ struct scrub {
     uint64_t wrong;  /* blocks that are not what was written */
     uint64_t unread; /* blocks that could not be read */
     bool metadata;   /* among either is metadata */
+    bool missing;    /* a device is not there */
 };
 
 /* What of the file system's chunks lies in the chunk at the address OFFSET. */
@@ -91,6 +92,10 @@ static int scrub_extent(const struct pool *pool, uint64_t device, uint64_t start
     const struct btrfs_scrub_progress *progress = &arguments.progress;
 
     if (ioctl(pool->directory, BTRFS_IOC_SCRUB, &arguments) < 0) {
+        if (errno == ENODEV) { /* mounted degraded, by the operator */
+            scrub->missing = true;
+            return 0;
+        }
         if (errno == EINPROGRESS)
             return refuse(why, CONDITION_UNAVAILABLE,
                           "a scrub of the pool %s runs already: `btrfs scrub status %s` shows it",
@@ -152,6 +157,11 @@ static int judge_scrub(const struct pool *pool, const struct scrub *scrub, uint6
                  " Its counters tell of %" PRIu64
                  " errors in the past; `btrfs device stats --reset` forgets them.",
                  errors);
+    if (scrub->wrong + scrub->unread == 0 && scrub->missing)
+        return verdict_give(verdict, false,
+                            "a device of the pool %s is missing: `btrfs filesystem show %s` names "
+                            "it. A scrub of the others read %s, and every checksum is right.",
+                            pool->path, pool->path, read);
     if (scrub->wrong + scrub->unread == 0)
         return verdict_give(
             verdict, true,

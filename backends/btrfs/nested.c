@@ -26,7 +26,7 @@
  * number; clones are made of so many at most.
  */
 
-#define NESTED_MOST 1000
+#define NESTED_MOST 100 /* each takes a commit, and the caller waits */
 
 #define FILEID_BTRFS_WITHOUT_PARENT 0x4d
 
@@ -119,28 +119,52 @@ struct nested_pair {
     size_t holder; /* the pair that it is right inside of */
 };
 
-/* Lists what is inside PAIRS[0], so that each comes after its holder. */
-static int nested_survey(const struct pool *pool, struct nested_pair *pairs, size_t *count,
-                         struct reason *why)
+static int nested_survey(const struct pool *pool, struct nested_list *list, struct reason *why)
 {
-    *count = 1;
-    for (size_t i = 0; i < *count; i++) {
+    for (size_t i = 0; i < list->count; i++) {
         uint64_t child = 0;
         int found;
 
-        while ((found = nested_child(pool->directory, pairs[i].original, child, &child)) > 0) {
-            if (*count > NESTED_MOST)
+        while ((found = nested_child(pool->directory, list->pairs[i].original, child, &child)) >
+               0) {
+            if (list->count > NESTED_MOST)
                 return refuse(
                     why, CONDITION_PRECONDITION,
                     "more than %d subvolumes were made inside it: remove some, and commit "
                     "it anew",
                     NESTED_MOST);
-            pairs[(*count)++] = (struct nested_pair){.original = child, .holder = i};
+            list->pairs[list->count++] = (struct nested_pair){.original = child, .holder = i};
         }
         if (found < 0)
             return pool_failure(pool, why, -found, "look for nested subvolumes");
     }
     return 0;
+}
+
+int nested_list_make(struct nested_list *list, const struct pool *pool, int fd, struct reason *why)
+{
+    uint64_t top, child;
+
+    *list = (struct nested_list){0};
+    if (btrfs_util_subvolume_id_fd(fd, &top) != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "number of the subvolume");
+    int found = nested_child(pool->directory, top, 0, &child);
+    if (found < 0)
+        return pool_failure(pool, why, -found, "look for nested subvolumes");
+    if (found == 0)
+        return 0;
+    list->pairs = calloc(NESTED_MOST + 1, sizeof(*list->pairs));
+    if (!list->pairs)
+        return failure(why, ENOMEM, "list nested subvolumes");
+    list->pairs[0].original = top;
+    list->count = 1;
+    return nested_survey(pool, list, why);
+}
+
+void nested_list_clear(struct nested_list *list)
+{
+    free(list->pairs);
+    *list = (struct nested_list){0};
 }
 
 /* Puts a clone of the subvolume ORIGINAL, opened as ITSELF, in the place of the empty folder NAME;
@@ -203,44 +227,26 @@ static int nested_copy_flag(const struct pool *pool, const struct nested_pair *p
                                                                                             : 0;
 }
 
-static int nested_clone_into(const struct pool *pool, uint64_t source, int clone,
-                             struct reason *why)
+int nested_clone(const struct pool *pool, struct nested_list *list, uint64_t id, struct reason *why)
 {
-    scoped_free struct nested_pair *pairs = calloc(NESTED_MOST + 1, sizeof(*pairs));
-    size_t count = 0;
+    struct nested_pair *pairs = list->pairs;
+    scoped_fd int clone = -1;
     int error = 0;
 
-    if (!pairs)
-        return failure(why, ENOMEM, "list nested subvolumes");
-    pairs[0].original = source;
-    if (btrfs_util_subvolume_id_fd(clone, &pairs[0].clone) != BTRFS_UTIL_OK)
-        return pool_failure(pool, why, errno, "number of the clone");
-    int result = nested_survey(pool, pairs, &count, why);
+    if (list->count == 0)
+        return 0;
+    int result = subvol_open(pool, id, &clone, why);
     if (result != 0)
         return result;
-    for (size_t i = 1; error == 0 && i < count; i++)
+    if (btrfs_util_subvolume_id_fd(clone, &pairs[0].clone) != BTRFS_UTIL_OK)
+        return pool_failure(pool, why, errno, "number of the clone");
+    for (size_t i = 1; error == 0 && i < list->count; i++)
         error = nested_copy(pool, &pairs[i], pairs[pairs[i].holder].clone);
-    for (size_t i = 1; error == 0 && i < count; i++)
+    for (size_t i = 1; error == 0 && i < list->count; i++)
         error = nested_copy_flag(pool, &pairs[i]);
     if (error == 0 && btrfs_util_sync_fd(clone) != BTRFS_UTIL_OK) /* the times and the flags */
         error = -errno;
     return error ? pool_failure(pool, why, -error, "clone the subvolumes nested in it") : 0;
-}
-
-int nested_clone(const struct pool *pool, int source, uint64_t id, struct reason *why)
-{
-    scoped_fd int clone = -1;
-    uint64_t top, child;
-
-    if (btrfs_util_subvolume_id_fd(source, &top) != BTRFS_UTIL_OK)
-        return pool_failure(pool, why, errno, "number of the subvolume");
-    int found = nested_child(pool->directory, top, 0, &child);
-    if (found < 0)
-        return pool_failure(pool, why, -found, "look for nested subvolumes");
-    if (found == 0)
-        return 0;
-    int result = subvol_open(pool, id, &clone, why);
-    return result ? result : nested_clone_into(pool, top, clone, why);
 }
 
 /* ---- ending ---- */

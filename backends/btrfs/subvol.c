@@ -121,21 +121,25 @@ int subvol_create(const struct pool *pool, uint64_t id, struct reason *why)
 
 int subvol_clone(const struct pool *pool, uint64_t id, uint64_t parent, struct reason *why)
 {
+    scoped(nested_list_clear) struct nested_list nested = {0};
     scoped_fd int source = -1;
     int result = subvol_open(pool, parent, &source, why);
 
     if (result != 0)
         return amend(why, result, "clone");
+    result = nested_list_make(&nested, pool, source, why);
+    if (result != 0)
+        return amend(why, result, "clone volume %" PRIu64, parent);
     result = subvol_make(pool, id, source, why);
     STEP("btrfs.clone-made");
-    if (result == 0) {
-        result = nested_clone(pool, source, id, why);
-        if (result != 0) {
-            subvol_remove(pool, id, NULL, NULL);
-            return amend(why, result, "clone volume %" PRIu64, parent);
-        }
-    }
-    return result;
+    if (result != 0)
+        return result;
+    result = nested_clone(pool, &nested, id, why);
+    STEP("btrfs.nested-cloned");
+    if (result == 0)
+        return 0;
+    subvol_remove(pool, id, NULL, NULL);
+    return amend(why, result, "clone volume %" PRIu64, parent);
 }
 
 /* ---- ending one ---- */

@@ -123,10 +123,12 @@ static int grow_files(struct thin_pool *pool, uint64_t data, uint64_t metadata)
 {
     int grown = grow_is_possible(pool);
 
-    if (grown >= 0)
-        grown = embedded_lengthen(pool->root, POOL_FILES_DATA, data);
+    /* the metadata first: for them the disk may have no room, and data never become shorter again
+     */
     if (grown >= 0)
         grown = pool_files_lengthen_metadata(pool->root, metadata);
+    if (grown >= 0)
+        grown = embedded_lengthen(pool->root, POOL_FILES_DATA, data);
     return grown < 0 ? grown : grow_table(pool);
 }
 

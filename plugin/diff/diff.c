@@ -185,8 +185,9 @@ static int apply_to_target(struct diff *diff, const struct diff_apply_request *r
     STEP("apply.recorded");
     /* A removal under way looks like a cancellation, or like folders that vanish, and a pool that
      * fails like many things: say what it was. */
-    if (closed && (!result || closed == CONDITION_NOT_FOUND ||
-                   (result < 0 && closed == CONDITION_UNAVAILABLE))) {
+    if (closed &&
+        (!result || closed == CONDITION_NOT_FOUND ||
+         ((result < 0 || result == CONDITION_UNAVAILABLE) && closed == CONDITION_UNAVAILABLE))) {
         *why = trouble;
         result = closed;
     }

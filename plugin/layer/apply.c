@@ -277,7 +277,7 @@ static int apply_file_data(struct apply *apply, const struct entry *entry,
                            struct tar_reader *reader, uint64_t *sum, struct reason *why)
 {
     struct writer_pool *writers = apply->tree->writers;
-    uint64_t at = 0;
+    uint64_t block = room_block(&apply->room), at = 0;
 
     for (;;) {
         struct tar_run run;
@@ -292,7 +292,9 @@ static int apply_file_data(struct apply *apply, const struct entry *entry,
         }
         if (result || run.length == 0)
             return result;
-        taken = run.length + (run.offset > at ? room_block(&apply->room) : 0);
+        taken = run.length;
+        if (run.offset > at && (at == 0 || run.offset / block != (at - 1) / block))
+            taken += block;
         at = run.offset + run.length;
         result = writer_pool_data(writers, run.chunk, run.data, run.length, run.offset, why);
         if (result)

@@ -32,6 +32,7 @@ struct batch {
     unsigned count;
     atomic_uint next;    /* of ids to be cloned */
     atomic_bool refused; /* the pool did not make one of them */
+    atomic_bool odd;     /* of this parent it makes none */
 };
 
 static int reserve(struct store_txn *txn, void *context, struct reason *why)
@@ -120,6 +121,8 @@ static void *clone_some(void *context)
         STEP("stock.cloned");
         if (!result && stock_put(&snapshots->stock, batch->ids[at], batch->parent))
             continue;
+        if (result == CONDITION_PRECONDITION)
+            atomic_store(&batch->odd, true);
         /* CONDITION_EXISTS: a number that the backend cannot have; the next ones will do */
         if (result && result != CONDITION_EXISTS && !atomic_exchange(&batch->refused, true))
             log_info("no more ready clones are made for now: %s", why.text);
@@ -159,11 +162,12 @@ static bool fill(struct snapshots *snapshots, uint64_t parent, unsigned lacking)
     if (!result)
         clone_together(&batch);
     pins_drop(&snapshots->pins, &pin);
-    if (result == CONDITION_NOT_FOUND) /* the parent was removed */
+    if (result == CONDITION_NOT_FOUND ||
+        batch.odd) /* the parent was removed, or cannot be cloned */
         stock_forget(&snapshots->stock, parent);
     else if (result)
         log_info("no more ready clones are made for now: %s", why.text);
-    return result == CONDITION_NOT_FOUND || (!result && !batch.refused);
+    return result == CONDITION_NOT_FOUND || (!result && (batch.odd || !batch.refused));
 }
 
 static bool pool_has_room(struct snapshots *snapshots)

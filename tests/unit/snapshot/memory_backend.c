@@ -16,6 +16,8 @@ struct backend {
     bool present[VOLUMES], sealed[VOLUMES], ready[VOLUMES];
     int refusals[VOLUMES];
     uint64_t forbidden; /* number; 0 for none */
+    _Atomic uint64_t barren;
+    _Atomic unsigned barren_tries;
     _Atomic int admission;
     unsigned syncs;
     bool counts_slowly;
@@ -113,6 +115,16 @@ void memory_backend_forbid(struct backend *backend, uint64_t id)
     pthread_mutex_lock(&backend->lock);
     backend->forbidden = id;
     pthread_mutex_unlock(&backend->lock);
+}
+
+void memory_backend_make_barren(struct backend *backend, uint64_t parent)
+{
+    backend->barren = parent;
+}
+
+unsigned memory_backend_barren_tries(struct backend *backend)
+{
+    return backend->barren_tries;
 }
 
 void memory_backend_admit(struct backend *backend, enum condition result)
@@ -282,6 +294,10 @@ static int memory_clone(struct backend *backend, uint64_t id, uint64_t parent, s
     int result;
 
     pass_gate(backend);
+    if (parent == backend->barren) {
+        backend->barren_tries++;
+        return refuse(why, CONDITION_PRECONDITION, "volume %llu", (unsigned long long)parent);
+    }
     enter(backend, parent, false);
     if (memory_backend_has(backend, parent))
         result = memory_create(backend, id, why);

@@ -24,6 +24,10 @@ unsigned memory_backend_clashes(struct backend *backend);
 void memory_backend_plant(struct backend *backend, uint64_t id);
 void memory_backend_lose(struct backend *backend, uint64_t id);
 
+/* From now on no clone can be made of the volume PARENT; how often one was wanted. */
+void memory_backend_make_barren(struct backend *backend, uint64_t parent);
+unsigned memory_backend_barren_tries(struct backend *backend);
+
 /* From now on no volume can have the number ID. */
 void memory_backend_forbid(struct backend *backend, uint64_t id);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot/service.h"
 #include "unit/cmocka_setup.h"
 #include "unit/snapshot/rig.h"
 
@@ -83,6 +84,26 @@ static void ready_clones_can_be_mounted_at_once(void **state)
         clones++;
     }
     assert_int_equal(clones, 2 + 8);
+}
+
+static void a_parent_that_has_no_clones_keeps_none_from_others(void **state)
+{
+    struct rig *rig = *state;
+    time_t deadline = time(NULL) + 20;
+
+    assert_int_equal(rig_prepare(rig, "work", NULL), 0);
+    assert_int_equal(rig_commit(rig, "odd", "work"), 0);
+    assert_int_equal(rig_prepare(rig, "first", "image"), 0);
+    assert_int_equal(rig_prepare(rig, "second", "image"), 0);
+    wait_for(rig, 4 + 8, 8);
+    memory_backend_make_barren(rig->backend, rig_id(rig, "odd"));
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(rig_prepare(rig, "third", "odd"), CONDITION_PRECONDITION);
+    while (memory_backend_barren_tries(rig->backend) < 3 && time(NULL) < deadline)
+        sched_yield();
+    assert_true(memory_backend_barren_tries(rig->backend) >= 3); /* the filler's */
+    worker_stop(&rig->snapshots->filler);
+    assert_int_equal(ready(rig), 8);
 }
 
 static void a_number_that_the_backend_cannot_have_is_passed_over(void **state)
@@ -210,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_rig(a_parent_in_demand_is_cloned_in_advance),
         with_rig(ready_clones_can_be_mounted_at_once),
+        with_rig(a_parent_that_has_no_clones_keeps_none_from_others),
         with_rig(a_number_that_the_backend_cannot_have_is_passed_over),
         with_rig(it_is_filled_again_when_less_than_a_quarter_is_left),
         with_rig(a_refused_prepare_takes_nothing),
