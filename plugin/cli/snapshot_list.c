@@ -65,6 +65,8 @@ int snapshot_list_read(struct snapshot_list *list, const struct daemon *daemon, 
 
 int snapshot_list_count(struct snapshot_list *list, const struct daemon *daemon, struct reason *why)
 {
+    unsigned unknown = 0;
+
     for (size_t i = 0; i < list->count; i++) {
         struct snapshot_info *info = &list->items[i];
         struct volume_usage usage;
@@ -73,7 +75,10 @@ int snapshot_list_count(struct snapshot_list *list, const struct daemon *daemon,
         if (info->usage_known)
             continue;
         result = snapshots_client_usage(daemon->client, info->key, &usage, why);
-        if (result == CONDITION_NOT_FOUND)
+        if (result < 0 && unknown++ == 0) /* of this one: the others can be told */
+            fprintf(stderr, "cowsnap: what snapshot %s uses is not known: %s\n", quoted(info->key),
+                    why ? why->text : "");
+        if (result == CONDITION_NOT_FOUND || result < 0)
             continue;
         if (result)
             return daemon_explain(daemon, result, why);

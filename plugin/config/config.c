@@ -17,6 +17,7 @@
 
 #define FILE_MOST ((size_t)64 << 10) /* bytes; a full file with comments has 4 KiB */
 #define KEY_MOST 64
+#define ADDRESS_FOLDER_MOST 96 /* leaves room for the name that the socket has while it is made */
 
 int config_defaults(struct config *config, struct reason *why)
 {
@@ -330,10 +331,31 @@ static const char *setting_of_dm_thin(const struct config *config)
                                              : NULL;
 }
 
+/* What the socket's name must be like, since another is made beside it first (rpc/socket.c). */
+static int check_address(const char *address, struct reason *why)
+{
+    const char *name = strrchr(address, '/') + 1;
+
+    if (!*name)
+        return refuse(why, CONDITION_INVALID,
+                      "address %s is the name of a folder; name a socket in it, as in "
+                      "%scowsnap.sock",
+                      quoted(bytes_of(address)), address);
+    if (name - 1 - address > ADDRESS_FOLDER_MOST)
+        return refuse(
+            why, CONDITION_INVALID,
+            "address %s lies in a folder whose name has %td bytes; at most %d are allowed",
+            quoted(bytes_of(address)), name - 1 - address, ADDRESS_FOLDER_MOST);
+    return 0;
+}
+
 int config_check(const struct config *config, struct reason *why)
 {
     bool dm_thin = strcmp(config->backend, "dm-thin") == 0;
+    int result = check_address(config->address, why);
 
+    if (result)
+        return result;
     if (strcmp(config->root, "/") == 0)
         return refuse(why, CONDITION_INVALID,
                       "root must be a folder of cowsnap's own, not \"/\"; the default is "

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/un.h>
@@ -93,6 +94,10 @@ static int put_path(const struct setting *setting, struct config *config, struct
     if (text.length > setting->most)
         return refuse(why, CONDITION_INVALID, "must be at most %zu bytes long, and is %zu",
                       (size_t)setting->most, text.length);
+    /* a folder is the same without; of the socket it says that it is none */
+    while (text.length > 1 && text.data[text.length - 1] == '/' &&
+           setting->offset != offsetof(struct config, address))
+        text.length--;
     copy = (char *)bytes_copy(text);
     if (!copy)
         return failure(why, ENOMEM, "reading the configuration");

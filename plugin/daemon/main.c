@@ -246,6 +246,8 @@ int main(int argc, char **argv)
 
         log_info("SIG%s: stopping", sigabbrev_np(signal_number));
         daemon_notify("STOPPING=1");
+    } else if (daemon.config.log.format == LOG_FORMAT_JSON) {
+        log_error("%s", why.text); /* who reads it expects objects */
     } else {
         complain(EXIT_FAILED, &why);
     }

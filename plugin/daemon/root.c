@@ -66,12 +66,12 @@ static int take_lock(int directory, const char *path, int *lock, struct reason *
         if (pid > 0)
             return refuse(
                 why, CONDITION_UNAVAILABLE,
-                "root %s is in use by the cowsnapd with pid %ld; stop it first, or choose "
-                "another folder with --root",
+                "root %s is in use by cowsnapd or a `cowsnap pool` command, process %ld; stop it "
+                "first, or choose another folder with --root",
                 path, pid);
         return refuse(why, CONDITION_UNAVAILABLE,
-                      "root %s is in use by another cowsnapd; stop it first, or choose another "
-                      "folder with --root",
+                      "root %s is in use by another cowsnapd or a `cowsnap pool` command; stop it "
+                      "first, or choose another folder with --root",
                       path);
     }
     result = sign(fd, path, why);

@@ -116,7 +116,8 @@ int control_client_grow_pool(struct client *client, const struct pool_growth *gr
         .method = CONTROL "GrowPool",
         .message = &message.base,
         .reply = TYPE(grow_pool_response),
-        .timeout_ms = CLIENT_TIMEOUT * 1000,
+        /* none: whoever gave up would ask for as much more again, of a pool that has grown */
+        .timeout_ms = 0,
     };
     scoped_message ProtobufCMessage *reply = NULL;
     int result;

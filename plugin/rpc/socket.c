@@ -28,6 +28,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -58,11 +59,17 @@ int socket_connect(int *connected, const char *path, struct reason *why)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return failure(why, errno, "make a socket");
+    /* a process that stands still takes connections until its queue is full */
+    const struct timeval most = {.tv_sec = SOCKET_PATIENCE};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
     while (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
         if (errno == EINTR)
             continue;
         if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
             return refuse(why, CONDITION_UNAVAILABLE, "nobody listens on %s", path);
+        if (errno == EAGAIN)
+            return refuse(why, CONDITION_DEADLINE,
+                          "what listens on %s takes no connection: does it stand still?", path);
         return failure(why, errno, "connect to %s", path);
     }
     *connected = take_fd(&fd);

@@ -28,7 +28,9 @@ int socket_listen(struct socket_file *file, const char *path, struct reason *why
 /* Stops listening, and removes the file if it is still the one that was made. */
 void socket_close(struct socket_file *file);
 
-/* Connects to PATH; *FD is the caller's, blocking. CONDITION_UNAVAILABLE: nobody listens there. */
+/* Connects to PATH; *FD is the caller's, blocking. CONDITION_UNAVAILABLE: nobody listens there;
+ * CONDITION_DEADLINE: who does has taken no connection for SOCKET_PATIENCE seconds. */
+#define SOCKET_PATIENCE 30
 int socket_connect(int *fd, const char *path, struct reason *why);
 
 #endif

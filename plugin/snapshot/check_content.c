@@ -21,6 +21,7 @@ struct content_check {
     struct bytes key; /* in BUFFER */
     uint8_t buffer[STORE_KEY_LIMIT];
     uint64_t differences;
+    bool by_key; /* it was asked for by name */
 };
 
 /* Sets the snapshot that RECORD is of; the record ends with its transaction. */
@@ -116,8 +117,9 @@ static int compare_pinned(struct content_check *check, int manifest, const atomi
     return tell(check, problem, why);
 }
 
-/* A snapshot that is removed meanwhile, or that lost its volume, which is told elsewhere, is passed
- * over. */
+/* A snapshot that is removed meanwhile is passed over. So is one that lost its volume, which the
+ * check of records and volumes tells, unless it was asked for by its key, where there is no such
+ * check. */
 static int compare(struct content_check *check, const atomic_bool *cancel,
                    struct check_tally *tally, struct reason *why)
 {
@@ -133,6 +135,9 @@ static int compare(struct content_check *check, const atomic_bool *cancel,
         pins_drop(&check->snapshots->pins, &pin);
         rest_if_idle(check->snapshots, check->id);
     }
+    if (result == CONDITION_NOT_FOUND && check->by_key &&
+        store_read(check->snapshots->options.store, is_there, check, NULL) == 0)
+        return tell(check, "its volume is missing: 'cowsnap check' says how to mend it", why);
     if (result == CONDITION_NOT_FOUND)
         return 0;
     if (!result && complete)
@@ -166,6 +171,7 @@ int snapshots_check_content(struct snapshots *snapshots, const struct bytes *key
     *tally = (struct check_tally){0};
     if (key_count == 0)
         return compare_all(&check, cancel, tally, why);
+    check.by_key = true;
     for (size_t i = 0; !result && i < key_count; i++) {
         check.key = keys[i];
         result = store_read(snapshots->options.store, take_key, &check, why);

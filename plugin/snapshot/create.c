@@ -84,10 +84,9 @@ static int check_shared(struct store_txn *txn, const struct creation *creation, 
 
     if (!ref || creation->kind != SNAPSHOT_ACTIVE || !creation->snapshots->options.share_layers)
         return 0;
-    result = store_find_ref(txn, *ref, creation->parent_id, &there, why);
+    result =
+        store_find_ref(txn, *ref, creation->parent_id, &creation->snapshots->lost, &there, why);
     if (result == CONDITION_NOT_FOUND)
-        return 0;
-    if (!result && id_set_has(&creation->snapshots->lost, there.id)) /* nothing can be made of it */
         return 0;
     return result ? result
                   : refuse(why, CONDITION_EXISTS, "layer %s is here as snapshot %s", quoted(*ref),

@@ -235,8 +235,8 @@ static bool has_ref(const struct record *record, struct bytes ref, uint64_t pare
     return value && record->parent == parent && bytes_equal(*value, ref);
 }
 
-int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, struct record *record,
-                   struct reason *why)
+int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent,
+                   const struct id_set *but, struct record *record, struct reason *why)
 {
     scoped_cursor MDB_cursor *cursor = NULL;
     struct index_entry entry = {.length = 0};
@@ -256,7 +256,7 @@ int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, str
         }
         /* One that is gone or cannot be read, as a check tells, keeps nobody from the next. */
         result = store_get_id(txn, id, record, NULL);
-        if (result == 0 && has_ref(record, ref, parent))
+        if (result == 0 && has_ref(record, ref, parent) && !id_set_has(but, id))
             return 0;
         if (result < 0 && result != -EBADMSG)
             return failure(why, -result, "reading record %" PRIu64, id);

@@ -18,6 +18,7 @@
  */
 
 #include "base/bytes.h"
+#include "base/id_set.h"
 #include "base/result.h"
 
 #include <stdbool.h>
@@ -105,9 +106,10 @@ int store_get_id(struct store_txn *txn, uint64_t id, struct record *record, stru
  * cannot be read (-EBADMSG), RECORD's id is set all the same, so that a walk can go on behind it;
  * it is 0 when it is the store itself that fails. */
 int store_next(struct store_txn *txn, uint64_t from, struct record *record, struct reason *why);
-/* A committed record with that parent whose label LABEL_REF is REF; the lowest id. */
-int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent, struct record *record,
-                   struct reason *why);
+/* A committed record with that parent whose label LABEL_REF is REF; the lowest id that is not in
+ * BUT. */
+int store_find_ref(struct store_txn *txn, struct bytes ref, uint64_t parent,
+                   const struct id_set *but, struct record *record, struct reason *why);
 /* Whether any record has ID for its parent: 0 when one has, CONDITION_NOT_FOUND when none. */
 int store_has_child(struct store_txn *txn, uint64_t id, struct reason *why);
 

@@ -177,7 +177,7 @@ check 'create while cowsnapd runs' is "$status $(grep -c "^cowsnap: cowsnapd run
 tool pool status --address "$COWSNAPD_SOCKET" --json
 check 'status by the socket alone' tool_json '.daemon_answered and .ready_clones >= 0 and .size == 288 * $m' --argjson m $MIB
 tool pool status "${here[@]}" --address "$RIG_DIR/elsewhere.sock"
-check 'a daemon that listens elsewhere' tool_refused 1 "nobody listens on $RIG_DIR/elsewhere.sock (--address names another socket), but: root $root is in use by the cowsnapd with pid $COWSNAPD_PID; stop it first, or choose another folder with --root"
+check 'a daemon that listens elsewhere' tool_refused 1 "nobody listens on $RIG_DIR/elsewhere.sock (--address names another socket), but: root $root is in use by cowsnapd or a \`cowsnap pool\` command, process $COWSNAPD_PID; stop it first, or choose another folder with --root"
 
 tool pool status "${here[@]}" --root "$RIG_DIR/other"
 check 'a daemon of another root' is "$status $(grep -c "there is no pool, and no root folder \"$RIG_DIR/other\"" "$err")" '1 1'

@@ -34,7 +34,7 @@ static void check_refusals(const struct refusal *cases, size_t count)
 
 static void every_setting_can_be_set(void **state)
 {
-    static const char document[] = "root = '/r'\n"
+    static const char document[] = "root = '/r//'\n" /* which is /r */
                                    "address = '/a'\n"
                                    "backend = 'dm-thin'\n"
                                    "content_root = '/c'\n"
@@ -351,6 +351,14 @@ static void settings_that_do_not_go_together_are_refused(void **state)
         {"backend = 'dm-thin'\ndm_thin = {pool = '/p', data_device = '/d', metadata_device = '/m'}",
          "dm_thin.pool is a pool that is there already and does not go with dm_thin.data_device; "
          "leave one of them out"},
+        {"address = '/run/cowsnap/'", "address \"/run/cowsnap/\" is the name of a folder; name a "
+                                      "socket in it, as in /run/cowsnap/cowsnap.sock"},
+        {"address = "
+         "'/234567890123456789012345678901234567890123456789012345678901234567890123456789"
+         "012345678901234567/s'",
+         "address "
+         "\"/2345678901234567890123456789012345678901234567890123456789012345678901234567890123456"
+         "78901234567/s\" lies in a folder whose name has 97 bytes; at most 96 are allowed"},
         {"backend = 'dm-thin'\npool.size = '1G'\ndm_thin.pool = '/p'",
          "pool.size is for the pool that the daemon makes itself and does not go with "
          "dm_thin.pool; "

@@ -118,8 +118,8 @@ static void refuses_a_second_daemon_and_names_the_first(void **state)
     assert_int_equal(root_open(&first, below("r"), &why), 0);
     assert_int_equal(root_open(&second, below("r"), &why), CONDITION_UNAVAILABLE);
     snprintf(expected, sizeof(expected),
-             "root %s is in use by the cowsnapd with pid %ld; stop it first, or choose another "
-             "folder with --root",
+             "root %s is in use by cowsnapd or a `cowsnap pool` command, process %ld; stop it "
+             "first, or choose another folder with --root",
              below("r"), (long)getpid());
     assert_string_equal(why.text, expected);
     assert_int_equal(second.directory, -1);

@@ -160,6 +160,8 @@ static void a_layer_that_is_lost_is_not_shared(void **state)
     assert_int_equal(rig_prepare_ref(rig, "two/a1", NULL, "sha256:x"), 0);
     assert_int_equal(rig_commit_ref(rig, "two/a", "two/a1", "sha256:x"), 0);
     assert_int_equal(rig_prepare(rig, "two/b1", "two/a"), 0);
+    /* the one that took its place is */
+    assert_int_equal(rig_prepare_ref(rig, "three/a1", NULL, "sha256:x"), CONDITION_EXISTS);
 }
 
 static void the_store_settles_after_a_restart(void **state)

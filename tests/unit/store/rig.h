@@ -121,7 +121,7 @@ static inline int find_ref(struct store_txn *txn, void *context, struct reason *
 {
     struct find *find = context;
 
-    return store_find_ref(txn, find->ref, find->parent, &find->record, why);
+    return store_find_ref(txn, find->ref, find->parent, &(struct id_set){0}, &find->record, why);
 }
 
 static inline int has_child(struct store_txn *txn, void *context, struct reason *why)
