@@ -95,7 +95,7 @@ static int add_difference(void *context, struct bytes name, const char *what, st
     return tell(check, problem, why);
 }
 
-/* Of the volume, which is pinned. */
+/* Of the volume, which is pinned. MANIFEST may be -1: then whether it is there at all. */
 static int compare_pinned(struct content_check *check, int manifest, const atomic_bool *cancel,
                           const atomic_bool *gone, bool *complete, struct reason *why)
 {
@@ -108,7 +108,7 @@ static int compare_pinned(struct content_check *check, int manifest, const atomi
         result = (options->ops->open_read ? options->ops->open_read : options->ops->open_root)(
             options->backend, check->id, &tree, why);
     check->differences = 0;
-    if (!result)
+    if (!result && manifest >= 0)
         result = manifest_check(manifest, tree, cancel, gone, complete, add_difference, check, why);
     if (result || check->differences <= CHECK_CONTENT_MOST)
         return result;
@@ -129,7 +129,7 @@ static int compare(struct content_check *check, const atomic_bool *cancel,
     struct pin pin = {0};
     int result = 0;
 
-    if (manifest >= 0) {
+    if (manifest >= 0 || check->by_key) {
         pins_take(&check->snapshots->pins, &pin, check->id, PIN_READ, &gone);
         result = compare_pinned(check, manifest, cancel, &gone, &complete, why);
         pins_drop(&check->snapshots->pins, &pin);

@@ -271,6 +271,10 @@ check 'one that was built upon' grep -qx "snapshot default/22/parent (#$parent):
 remove: 'cowsnap tree' shows what was made of it; remove the containers of its image, then the image \
 (ctr -n default images rm --sync IMAGE), check again with --repair, and pull the image again" "$out"
 check 'each is one line' is "$(wc -l <"$out")" 3
+tool check "${here[@]}" --content k8s.io/21/sha256:lost
+check 'the volume is missed by its key, too' is "$status $(cat "$err")" "1 cowsnap: 1 difference, 0 of them repaired"
+check 'and in these words' grep -q \
+    "^snapshot k8s.io/21/sha256:lost (#$lost): its volume is missing: 'cowsnap check' says how to mend it" "$out"
 tool status --json "${here[@]}"
 check 'the status counts them' tool_json '.damaged == 2'
 
