@@ -10,7 +10,6 @@
 #   sudo ./demo.sh --image REF        pulls an image
 #   sudo TMPDIR=FOLDER ./demo.sh      works there, on a disk (default /tmp; /var/tmp where /tmp is in memory)
 set -euo pipefail
-cd "$(dirname "$0")"
 
 archive='' image='' clones=10
 while [ $# -gt 0 ]; do
@@ -31,6 +30,7 @@ if [ -n "$archive" ]; then
     [ -r "$archive" ] || { echo "demo.sh: the archive $archive cannot be read" >&2; exit 2; }
     archive=$(realpath "$archive")
 fi
+cd "$(dirname "$0")" # names of files are taken from where the caller stands
 [ "$(id -u)" = 0 ] || { echo "demo.sh: mounts and containers need root: sudo $0" >&2; exit 1; }
 
 # shellcheck source=tests/lib/install.sh

@@ -10,7 +10,7 @@ calls_program() {
     mkdir -p "$tree/src/cowsnap/calls"
     cp bench/calls/main.go "$tree/src/cowsnap/calls/"
     (cd "$tree/src/cowsnap/calls" &&
-        GO111MODULE=off GOFLAGS='' GOPATH=$tree:/usr/share/gocode GOCACHE=$tree/cache go build -o "$tree/calls" .)
+        GO111MODULE=off GOFLAGS='' GOPATH=$tree:/usr/share/gocode GOCACHE=$tree/cache go build -o "$tree/calls" .) || exit 1 # of the substitution
     echo "$tree/calls"
 }
 
@@ -19,7 +19,7 @@ calls() {
     local setting=$1 target=$2 socket=$3 snapshotter=$4 line
     shift 4
     settle "$calls_pool"
-    line=$("$calls_client" -address "$socket" -snapshotter "$snapshotter" "$@")
+    line=$(TMPDIR=$RIG_DIR "$calls_client" -address "$socket" -snapshotter "$snapshotter" "$@")
     note "{\"part\": \"calls\", \"setting\": \"$setting\", \"target\": \"$target\", ${line#\{}"
 }
 

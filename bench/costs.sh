@@ -10,7 +10,10 @@ costs_once() {
     btrfs -q subvolume create "$pool/tree"
     sync -f "$pool"
     start=$(rig_now)
-    taskset -c "0-$(($2 - 1))" "$costs_apply" --sync "$1" "$pool/tree" >"$RIG_DIR/costs.log" 2>&1
+    taskset -c "0-$(($2 - 1))" "$costs_apply" --sync "$1" "$pool/tree" >"$RIG_DIR/costs.log" 2>&1 || {
+        tail -n 5 "$RIG_DIR/costs.log" >&2
+        exit 1 # of the substitution that this runs in
+    }
     echo $(($(rig_now) - start))
     btrfs -q subvolume delete "$pool/tree"
     btrfs filesystem sync "$pool" # wakes who ends subvolumes
@@ -18,7 +21,7 @@ costs_once() {
 }
 
 costs_run() {
-    local layers=$RIG_BUILD/images/costs layer name cores round
+    local layers=$RIG_BUILD/images/costs layer name cores round took
     costs_apply=$(rig_tool layer_apply)
     if [ ! -d "$layers" ]; then
         progress "costs: making layers"
@@ -32,7 +35,8 @@ costs_run() {
             cat "$layer" >/dev/null
             for cores in 1 $(nproc); do
                 progress "costs, round $round of $rounds: $name, the process on $cores cores"
-                note "{\"part\": \"costs\", \"entries\": ${name%-*}, \"bytes\": ${name#*-}, \"cores\": $cores, \"ms\": $(costs_once "$layer" "$cores")}"
+                took=$(costs_once "$layer" "$cores")
+                note "{\"part\": \"costs\", \"entries\": ${name%-*}, \"bytes\": ${name#*-}, \"cores\": $cores, \"ms\": $took}"
             done
         done
     done

@@ -7,7 +7,7 @@
 growth_resident() { awk '/^VmRSS/ { print $2 }' "/proc/$COWSNAPD_PID/status"; }
 
 growth_run() {
-    local counts=(10 1000 10000) count round there=0 start took client cycles=300
+    local counts=(10 1000 10000) count round there=0 start took client cycles=300 resident calls list
     [ -z "$quick" ] || counts=(10 2000) cycles=150
     client=$(calls_program)
     mkdir -p "$RIG_DIR/growth"
@@ -17,7 +17,7 @@ growth_run() {
     cowsnapd_start "$RIG_DIR/growth" --config "$RIG_DIR/growth.toml"
     for count in "${counts[@]}"; do
         progress "growth: making $count snapshots"
-        "$client" -address "$COWSNAPD_SOCKET" -mode fill -files 0 -clients 16 -cycles $((count - there)) >/dev/null
+        TMPDIR=$RIG_DIR "$client" -address "$COWSNAPD_SOCKET" -mode fill -files 0 -clients 16 -cycles $((count - there)) >/dev/null
         there=$count
         for ((round = 1; round <= rounds; round++)); do
             progress "growth, $count snapshots, round $round of $rounds"
@@ -26,9 +26,10 @@ growth_run() {
             start=$(rig_now)
             cowsnapd_again
             took=$(($(rig_now) - start))
-            note "{\"part\": \"growth\", \"snapshots\": $count, \"start_ms\": $took, \"resident_kib\": $(growth_resident), \"calls\": $(
-                "$client" -address "$COWSNAPD_SOCKET" -mode calls -files 500 -clients 1 -cycles $cycles | jq -c .calls), \"list\": $(
-                "$client" -address "$COWSNAPD_SOCKET" -mode list -files 0 -cycles 5 | jq -c .calls.list)}"
+            resident=$(growth_resident)
+            calls=$(TMPDIR=$RIG_DIR "$client" -address "$COWSNAPD_SOCKET" -mode calls -files 500 -clients 1 -cycles $cycles | jq -c .calls)
+            list=$(TMPDIR=$RIG_DIR "$client" -address "$COWSNAPD_SOCKET" -mode list -files 0 -cycles 5 | jq -c .calls.list)
+            note "{\"part\": \"growth\", \"snapshots\": $count, \"start_ms\": $took, \"resident_kib\": $resident, \"calls\": $calls, \"list\": $list}"
         done
     done
     cowsnapd_stop

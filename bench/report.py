@@ -222,7 +222,7 @@ def judge_calls(v):
     for clients in (1, 16):
         v.least(f"cycles on ext4, {clients} clients: cowsnap / overlayfs",
                 [cycles("ext4", "cowsnap", clients), cycles("ext4", "overlayfs", clients)], 0.5, " x")
-    v.most("burst of 64 Prepares on ext4: cowsnap / overlayfs, p50",
+    v.most("burst of 64 Prepares out of the stock, on ext4: cowsnap / overlayfs, p50",
            [latency("burst", 64, "prepare", "p50_ms", "containerd"),
             latency("burst", 64, "prepare", "p50_ms", "containerd", "overlayfs")], 1, " x")
     for call in ("stat", "mounts", "usage"):

@@ -52,7 +52,7 @@ settle() {
 cycles() {
     local line
     settle
-    line=$("$calls" -address "$CONTAINERD_SOCKET" -snapshotter "$1" -files 500 -clients "$2" -cycles "$3")
+    line=$(TMPDIR=$RIG_DIR "$calls" -address "$CONTAINERD_SOCKET" -snapshotter "$1" -files 500 -clients "$2" -cycles "$3")
     note "\"target\": \"containerd\", ${line#\{}"
 }
 

@@ -162,7 +162,7 @@ unpack_dd() {
     cat "$RIG_DIR/dd-in" >/dev/null
     sync
     start=$(rig_now)
-    dd if="$RIG_DIR/dd-in" of="$unpack_pool/plain/file" bs=1M conv=fsync 2>/dev/null
+    dd if="$RIG_DIR/dd-in" of="$unpack_pool/plain/file" bs=1M 2>/dev/null
     sync -f "$unpack_pool"
     note "{\"part\": \"unpack\", \"image\": \"$1\", \"who\": \"dd\", \"ms\": $(($(rig_now) - start)), \"sync_ms\": 0, \"cpu_ms\": 0, \"daemon_peak_kib\": 0}"
     rm -f "$RIG_DIR/dd-in" "$unpack_pool/plain/file"

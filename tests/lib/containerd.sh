@@ -172,7 +172,8 @@ containerd_end() {
     done
     # The control groups of this run's namespace, version 1 and 2, empty by now.
     find /sys/fs/cgroup -maxdepth 3 -depth -path "*/$CONTAINERD_NAMESPACE*" -type d -exec rmdir {} + 2>/dev/null || true
-    rmdir "/run/containerd/s" /run/containerd/fifo /run/containerd 2>/dev/null || true
+    rmdir "/run/containerd/runc/$CONTAINERD_NAMESPACE" /run/containerd/runc /run/containerd/s /run/containerd/fifo \
+        /run/containerd 2>/dev/null || true
 }
 
 # The process ids of the shims of this containerd: its socket's path is in their command line.

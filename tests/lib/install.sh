@@ -81,7 +81,10 @@ install_apt() (
         trap 'exit 130' INT TERM HUP
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >>"$log" 2>&1
+    DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@" >>"$log" 2>&1 ||
+        return 1
+    # Nor at the next boot.
+    case " $* " in *" containerd "*) deb-systemd-helper disable containerd.service >>"$log" 2>&1 || true ;; esac
 )
 
 install_has() { [ -z "$(install_missing "$1")" ]; }
