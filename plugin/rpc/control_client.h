@@ -5,7 +5,8 @@
 /*
  * The calls of the control service as plain functions over a client. Results are those of
  * client_unary(); a daemon that says nothing for CLIENT_TIMEOUT seconds is CONDITION_DEADLINE. Only
- * a check, which walks through the whole store and the whole pool, has CONTROL_CHECK_TIMEOUT.
+ * a check, which walks through the whole store and the whole pool, has CONTROL_CHECK_TIMEOUT, and a
+ * growth of the pool all the time that it needs: it would go on without the caller.
  */
 
 #include "base/result.h"
