@@ -3,7 +3,7 @@
 #
 #   tests/fuzz/run.sh [--afl] [SECONDS] [NAME…]
 #
-# Builds the fuzz targets (preset "fuzz", clang) and runs each of them, or fuzz_NAME alone, for SECONDS (60) on its
+# Builds the fuzz targets (preset "fuzz", clang) and runs each of them, or fuzz_NAME alone, for SECONDS (30) on its
 # corpus, as many at a time as there are processors. The corpus is kept in build/fuzz/corpus/NAME and grows from run
 # to run; its seeds are made anew by tests/corpus. What a target finds stays in build/fuzz/findings, named in the
 # output: make a unit test of it. --afl has AFL++ do it instead of libFuzzer (preset "afl", 5 s), with a corpus of its
@@ -11,7 +11,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-engine=libfuzzer preset=fuzz seconds=60
+engine=libfuzzer preset=fuzz seconds=30
 if [ "${1:-}" = --afl ]; then
     engine=afl preset=afl seconds=5
     shift
