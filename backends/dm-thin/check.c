@@ -118,15 +118,15 @@ static int check_metadata(const struct backend_options *options, const char *poo
     struct metadata_superblock superblock;
     struct tool_end end;
     int result;
-    ssize_t length = pread(metadata, block, sizeof(block), 0);
+    off_t length = lseek(metadata, 0, SEEK_END); /* to read beyond it is EIO, or a short read */
 
-    if (length < 0)
-        return failure(why, errno, "read %s", path);
-    if (length < (ssize_t)sizeof(block))
+    if (length >= 0 && length < (off_t)sizeof(block))
         return verdict_give(verdict, false,
-                            "the metadata of the thin pool %s on %s end after %zd bytes: restore "
+                            "the metadata of the thin pool %s on %s end after %lld bytes: restore "
                             "them from a backup.",
-                            pool, path, length);
+                            pool, path, (long long)length);
+    if (length < 0 || pread(metadata, block, sizeof(block), 0) < 0)
+        return failure(why, errno, "read %s", path);
     if (metadata_is_blank(block))
         return check_blank(options, pool, path, verdict);
     result = tool_ask(idle_arguments, metadata, ADVICE, cancel, &end, why);
