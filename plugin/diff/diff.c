@@ -163,6 +163,15 @@ static int extract(struct diff *diff, const struct diff_apply_request *request, 
     return outcome;
 }
 
+/* Whether CLOSED, what the end of the hold answers, is what an Apply that came to RESULT is to
+ * answer: a removal under way looks like a cancellation, or like folders that vanish, and a pool
+ * that fails like many things. */
+static bool is_cause(int closed, int result)
+{
+    return result == 0 || closed == CONDITION_NOT_FOUND ||
+           (closed == CONDITION_UNAVAILABLE && (result < 0 || result == CONDITION_UNAVAILABLE));
+}
+
 static int apply_to_target(struct diff *diff, const struct diff_apply_request *request, int blob,
                            const uint8_t *digest, struct layer_result *layer, struct reason *why)
 {
@@ -183,11 +192,7 @@ static int apply_to_target(struct diff *diff, const struct diff_apply_request *r
     closed =
         target_close(&target, diff->options.snapshots, result ? NULL : &written, true, &trouble);
     STEP("apply.recorded");
-    /* A removal under way looks like a cancellation, or like folders that vanish, and a pool that
-     * fails like many things: say what it was. */
-    if (closed &&
-        (!result || closed == CONDITION_NOT_FOUND ||
-         ((result < 0 || result == CONDITION_UNAVAILABLE) && closed == CONDITION_UNAVAILABLE))) {
+    if (closed && is_cause(closed, result)) {
         *why = trouble;
         result = closed;
     }

@@ -28,9 +28,10 @@ int socket_listen(struct socket_file *file, const char *path, struct reason *why
 /* Stops listening, and removes the file if it is still the one that was made. */
 void socket_close(struct socket_file *file);
 
+#define SOCKET_PATIENCE 30 /* seconds */
+
 /* Connects to PATH; *FD is the caller's, blocking. CONDITION_UNAVAILABLE: nobody listens there;
- * CONDITION_DEADLINE: who does has taken no connection for SOCKET_PATIENCE seconds. */
-#define SOCKET_PATIENCE 30
+ * CONDITION_DEADLINE: who does has taken no connection for SOCKET_PATIENCE. */
 int socket_connect(int *fd, const char *path, struct reason *why);
 
 #endif
